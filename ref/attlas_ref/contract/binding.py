@@ -1,0 +1,221 @@
+"""Checks one call against its record: arguments, shapes, dtypes, options.
+
+Only shapes and dtype names are looked at, so that arrays of any library pass through untouched. The error messages
+are part of the contract: they name the function, the argument, what came, and what is needed.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .options import Array
+from .signature import Core, is_group, parse_signature
+
+if TYPE_CHECKING:
+    from ..records import Record
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+"""The dtypes that come back as they went in."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A checked call: what to compute, on what, and in which precision."""
+
+    record: "Record"
+    arrays: dict[str, Any]
+    """The positional arrays (or tuples of arrays), as they came."""
+    options: dict[str, Any]
+    """Every option, defaults filled in; arrays among them as they came."""
+    sizes: dict[str, int]
+    """The size of each letter of the signature."""
+    batch: tuple[int, ...]
+    """The leading axes of the result: all leading axes, broadcast."""
+    dtype: str
+    """The floating type of the arrays together."""
+
+    @property
+    def compute_dtype(self) -> str:
+        """The precision of the arithmetic: half precision is computed in float32."""
+        return "float32" if self.dtype in ("float16", "bfloat16") else self.dtype
+
+    @property
+    def result_dtype(self) -> str:
+        """The precision of the results: as it came in, except for accumulators that are to be used further."""
+        return self.compute_dtype if self.record.keeps_accumulators else self.dtype
+
+
+def dtype_name(array: Any) -> str:
+    """The name of an array's dtype in any library: ``float32`` for ``numpy.float32`` and ``torch.float32``."""
+    return str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
+
+
+def check_array_like(function: str, name: str, value: Any) -> Any:
+    """Return an array of any library as it is, and make a NumPy array of nested sequences and numbers."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{function}: {name} is a numpy.ma array; hand its mask over as mask= (True = may attend)")
+    if value is None:
+        raise TypeError(f"{function}: {name} is None; it needs an array")
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{function}: {name} cannot be made an array: {error}") from None
+
+
+def _float_of(function: str, name: str, array: Any) -> str:
+    dtype = dtype_name(array)
+    if dtype in FLOATS:
+        return dtype
+    if dtype.startswith(("int", "uint", "bool")):
+        return "float64"
+    raise TypeError(f"{function}: {name} has dtype {dtype}; it needs real numbers ({', '.join(FLOATS)} or integers)")
+
+
+def _promote(dtypes: list[str]) -> str:
+    kinds = set(dtypes)
+    if kinds == {"float16", "bfloat16"}:
+        return "float32"  # neither holds the other
+    return max(kinds, key=FLOATS.index) if kinds else "float64"
+
+
+class _Shapes:
+    """Collects the letters and leading axes of a call; raises at the first contradiction."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        self.sizes: dict[str, int] = {}
+        self.owners: dict[str, str] = {}
+        self.leading: dict[str, tuple[int, ...]] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def add(self, name: str, shape: tuple[int, ...], core: Core) -> None:
+        self.shapes[name] = shape
+        need = f"(..., {', '.join(core)})" if core else "(...)"
+        if len(shape) < len(core):
+            raise ValueError(f"{self.function}: {name} has shape {shape}; it needs at least {len(core)} axes {need}")
+        split = len(shape) - len(core)
+        for axis, (letter, size) in enumerate(zip(core, shape[split:], strict=True)):
+            known = self.sizes.setdefault(letter, size)
+            owner = self.owners.setdefault(letter, name)
+            if known != size:
+                unit = "rows" if len(core) == 2 and axis == 0 else f"entries on its axis {axis - len(core)}"
+                raise ValueError(
+                    f"{self.function}: {name} has {size} {unit} and {owner} has {known}; both need {letter} {unit} "
+                    f"({owner} {self.shapes[owner]}, {name} {shape})"
+                )
+        self.leading[name] = shape[:split]
+
+    def batch(self) -> tuple[int, ...]:
+        result: tuple[int, ...] = ()
+        for name, leading in self.leading.items():
+            try:
+                result = np.broadcast_shapes(result, leading)
+            except ValueError:
+                others = ", ".join(f"{other} {self.shapes[other]}" for other in self.leading if other != name)
+                raise ValueError(
+                    f"{self.function}: the leading axes of {name} {self.shapes[name]} do not broadcast with those of "
+                    f"{others}"
+                ) from None
+        return result
+
+
+def bind(record: "Record", signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Bound:
+    """Check a call against its record.
+
+    Parameters
+    ----------
+    record : Record
+        The formulation's record: shape signature and options.
+    signature : inspect.Signature
+        The Python signature of the reference; it holds the names and the defaults.
+    args, kwargs
+        The call as it came.
+
+    Returns
+    -------
+    Bound
+        The arrays and options, the sizes, the leading axes and the precision.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the function, the argument, what it got and what it needs.
+    """
+    function = record.name
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{function}: {error}") from None
+    bound.apply_defaults()
+    values = dict(bound.arguments)
+
+    shapes = _Shapes(function)
+    dtypes: list[str] = []
+    arrays: dict[str, Any] = {}
+
+    def take(name: str, value: Any, core: Core) -> Any:
+        array = check_array_like(function, name, value)
+        dtypes.append(_float_of(function, name, array))
+        shapes.add(name, tuple(array.shape), core)
+        return array
+
+    names = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    for name, entry in zip(names, parse_signature(record.signature).inputs, strict=True):
+        value = values.pop(name)
+        arrays[name] = _take_group(function, name, value, entry, take) if is_group(entry) else take(name, value, entry)  # type: ignore[arg-type]
+
+    options: dict[str, Any] = {}
+    spread: dict[str, Array] = {}
+    for name, value in values.items():
+        kind = record.options[name]
+        options[name] = kind.check(function, name, value)
+        if isinstance(kind, Array) and value is not None:
+            if kind.broadcast:
+                spread[name] = kind
+            else:
+                options[name] = take(name, value, kind.core)
+
+    if shapes.sizes.get("d") == 0:
+        name = shapes.owners["d"]
+        raise ValueError(f"{function}: {name} has width d = 0 (shape {shapes.shapes[name]}); it needs at least 1")
+    batch = shapes.batch()
+    for name, kind in spread.items():
+        options[name] = _take_spread(function, name, options[name], kind, batch, shapes.sizes)
+    for check in record.checks:
+        check(function, {**arrays, **options})
+    return Bound(record, arrays, options, shapes.sizes, batch, _promote(dtypes))
+
+
+def _take_group(
+    function: str, name: str, value: Any, cores: tuple[Core, ...], take: Callable[[str, Any, Core], Any]
+) -> tuple[Any, ...]:
+    if not isinstance(value, tuple) or len(value) != len(cores):
+        came = f"a tuple of {len(value)}" if isinstance(value, tuple) else type(value).__name__
+        raise TypeError(f"{function}: {name} is {came}; it needs a tuple of {len(cores)} arrays")
+    labels = getattr(value, "_fields", range(len(cores)))
+    return tuple(take(f"{name}[{label}]", part, core) for label, part, core in zip(labels, value, cores, strict=True))
+
+
+def _take_spread(
+    function: str, name: str, value: Any, kind: Array, batch: tuple[int, ...], sizes: dict[str, int]
+) -> Any:
+    array = check_array_like(function, name, value)
+    if kind.boolean:
+        if dtype_name(array) != "bool":
+            raise TypeError(f"{function}: {name} has dtype {dtype_name(array)}; it needs booleans (True = may attend)")
+    else:
+        _float_of(function, name, array)
+    target = batch + tuple(sizes[letter] for letter in kind.core)
+    shape = tuple(array.shape)
+    fits = len(shape) <= len(target) and all(
+        size in (1, wanted) for size, wanted in zip(shape[::-1], target[::-1], strict=False)
+    )
+    if not fits:
+        letters = ", ".join(("...", *kind.core))
+        raise ValueError(f"{function}: {name} has shape {shape}; it needs to broadcast to ({letters}) = {target}")
+    return array

@@ -1,0 +1,131 @@
+"""Kinds of options: what a keyword may be, and the range from which tests draw it.
+
+The names are the field's own and mean the same everywhere. Each kind checks a value and returns it in the form that
+the mathematics uses; its error names the function, the argument, what came and what is needed.
+"""
+
+import math
+import numbers
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Option:
+    """What every kind of option shares."""
+
+    optional: bool = False
+    """Whether ``None`` is a value; what it then stands for is said by the function's docstring."""
+
+    def check(self, function: str, name: str, value: Any) -> Any:
+        """Return the value in the form that the mathematics uses, or raise."""
+        return None if value is None and self.optional else self._check(function, name, value)
+
+    def _check(self, function: str, name: str, value: Any) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Number(Option):
+    """A finite real number between bounds."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    draw: tuple[float, float] = (0.25, 4.0)
+    """The range from which tests draw."""
+
+    def _check(self, function: str, name: str, value: Any) -> float:
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value.item()
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs {self.need}")
+        number = float(value)
+        below = number <= self.low if self.open_low else number < self.low
+        if not math.isfinite(number) or below or number > self.high:
+            raise ValueError(f"{function}: {name} is {number}; it needs {self.need}")
+        return number
+
+    @property
+    def need(self) -> str:
+        """The requirement in words."""
+        words = "a finite number"
+        if self.low > -math.inf:
+            words += f" {'above' if self.open_low else 'of at least'} {self.low:g}"
+        if self.high < math.inf:
+            words += f" {'and ' if self.low > -math.inf else ''}at most {self.high:g}"
+        return words + (" or None" if self.optional else "")
+
+
+@dataclass(frozen=True)
+class Integer(Option):
+    """A whole number of at least ``low``."""
+
+    low: int | None = 1
+    draw: tuple[int, int] = (1, 9)
+
+    def _check(self, function: str, name: str, value: Any) -> int:
+        need = "a whole number" + ("" if self.low is None else f" of at least {self.low}")
+        need += " or None" if self.optional else ""
+        try:
+            if isinstance(value, (bool, np.bool_)):
+                raise TypeError
+            number = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs {need}") from None
+        if self.low is not None and number < self.low:
+            raise ValueError(f"{function}: {name} is {number}; it needs {need}")
+        return number
+
+
+@dataclass(frozen=True)
+class Flag(Option):
+    """True or False."""
+
+    def _check(self, function: str, name: str, value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs True or False")
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Choice(Option):
+    """One of a few words, or None where None is among them."""
+
+    values: tuple[str | None, ...] = ()
+
+    def _check(self, function: str, name: str, value: Any) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs one of {self.values}")
+        if value not in self.values:
+            raise ValueError(f"{function}: {name} is {value!r}; it needs one of {self.values}")
+        return value
+
+
+@dataclass(frozen=True)
+class Array(Option):
+    """An array given by keyword: a mask, a bias, a learned parameter.
+
+    With ``broadcast`` it only has to broadcast to the leading axes and its core (a mask need not fill (..., m, n));
+    without, its last axes are exactly its core and its leading axes broadcast with those of the arguments.
+    """
+
+    core: tuple[str, ...] = ()
+    boolean: bool = False
+    broadcast: bool = False
+    valid: Callable[[np.ndarray], np.ndarray] | None = None
+    """Makes any drawn array a legal one; tests apply it to what they draw."""
+
+    def _check(self, function: str, name: str, value: Any) -> Any:
+        return value  # its shape and dtype are checked with the other arrays, in `binding`
+
+
+def _show(value: Any) -> str:
+    if hasattr(value, "shape"):
+        return f"an array of shape {tuple(value.shape)}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

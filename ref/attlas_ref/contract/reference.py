@@ -1,0 +1,65 @@
+"""The decorator that puts the contract around a reference."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from .binding import Bound, bind, dtype_name
+from .options import Array
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def reference(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a formula a public reference: check the call, compute in at least float32, return the dtype that came.
+
+    The bare formula stays reachable as ``__wrapped__``; it takes what the mathematics takes, complex numbers included,
+    which is how derivatives are checked by a complex step.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        from ..records import find
+
+        call = bind(find(function.__name__), signature, args, kwargs)
+        arrays, options = _prepared(call)
+        # NaN and infinity are legal inputs whose meaning the contract fixes: no warnings about them.
+        with np.errstate(all="ignore"):
+            result = function(*arrays, **options)
+            return _returned(result, call)
+
+    return checked
+
+
+def _prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments as NumPy arrays of the compute dtype."""
+    dtype = np.dtype(call.compute_dtype)
+
+    def real(array: Any) -> Any:
+        return np.asarray(array).astype(dtype, copy=False)
+
+    arrays = [tuple(map(real, value)) if isinstance(value, tuple) else real(value) for value in call.arrays.values()]
+    options = dict(call.options)
+    for name, kind in call.record.options.items():
+        if isinstance(kind, Array) and options[name] is not None:
+            options[name] = np.asarray(options[name]) if kind.boolean else real(options[name])
+    return arrays, options
+
+
+def _returned(result: Any, call: Bound) -> Any:
+    if isinstance(result, tuple):
+        return type(result)(*(_returned(part, call) for part in result))
+    array = np.asarray(result)
+    return array.astype(_numpy_dtype(call), copy=False)
+
+
+def _numpy_dtype(call: Bound) -> np.dtype[Any]:
+    if call.result_dtype != "bfloat16":
+        return np.dtype(call.result_dtype)
+    parts = [part for value in call.arrays.values() for part in (value if isinstance(value, tuple) else (value,))]
+    return next(part.dtype for part in parts if dtype_name(part) == "bfloat16")

@@ -1,0 +1,1 @@
+"""The dense core: scores, softmax attention and its exact evaluation."""

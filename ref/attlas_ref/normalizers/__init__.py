@@ -1,0 +1,1 @@
+"""Other maps from scores to weights, edits of finished weights, mask builders."""
