@@ -103,7 +103,7 @@ class _Shapes:
             known = self.sizes.setdefault(letter, size)
             owner = self.owners.setdefault(letter, name)
             if known != size:
-                unit = "rows" if len(core) == 2 and axis == 0 else f"entries on its axis {axis - len(core)}"
+                unit = ("rows", "columns")[axis] if len(core) == 2 else "entries"
                 raise ValueError(
                     f"{self.function}: {name} has {size} {unit} and {owner} has {known}; both need {letter} {unit} "
                     f"({owner} {self.shapes[owner]}, {name} {shape})"

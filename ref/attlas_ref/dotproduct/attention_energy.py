@@ -82,7 +82,7 @@ def attention_energy(
     scores = dot_scores(query, key, scale, bias) / temperature  # (..., m, n)
     scores = np.where(visible, scores, -np.inf)
     maximum = scores.max(axis=-1, initial=-np.inf)  # (..., m)
-    shift = np.where(np.isneginf(maximum), 0, maximum)
+    shift = np.where(maximum == -np.inf, 0, maximum)
     # Hidden pairs count as exp(-inf) = 0, also in a row that a visible NaN has reached.
     total = np.where(visible, np.exp(scores - shift[..., None]), 0).sum(axis=-1)
     return -temperature * (shift + np.log(total))

@@ -97,7 +97,7 @@ def attention_partial(
     visible = visible_pairs(query, key, mask, causal, offset=query_offset - key_offset)
     scores = np.where(visible, dot_scores(query, key, scale, bias), -np.inf)  # (..., m, n)
     maximum = scores.max(axis=-1, initial=-np.inf)  # (..., m)
-    shift = np.where(np.isneginf(maximum), 0, maximum)[..., None]
+    shift = np.where(maximum == -np.inf, 0, maximum)[..., None]
     unnormalized = np.where(visible, np.exp(scores - shift), 0)
     return AttentionPartial(maximum, unnormalized.sum(axis=-1), weighted_sum(unnormalized, value, visible))
 
@@ -235,4 +235,4 @@ def finish_attention_partial(partial: tuple[Reals, Reals, Reals]) -> Reals:
 
 def _rescale(old: Reals, new: Reals) -> Reals:
     """Return exp(old - new), and 0 for an empty block: also when both are -inf."""
-    return np.where(np.isneginf(old), 0, np.exp(old - new))
+    return np.where(old == -np.inf, 0, np.exp(old - new))

@@ -122,7 +122,7 @@ def softmax_weights(scores: Reals, visible: Booleans) -> Reals:
     scores = np.where(visible, scores, -np.inf)
     maximum = scores.max(axis=-1, keepdims=True, initial=-np.inf)  # (..., m, 1)
     # A row without any finite score has no shift; 0 keeps exp(-inf - 0) = 0 where -inf - -inf would be NaN.
-    maximum = np.where(np.isneginf(maximum), 0, maximum)
+    maximum = np.where(maximum == -np.inf, 0, maximum)
     unnormalized = np.where(visible, np.exp(scores - maximum), 0)
     total = unnormalized.sum(axis=-1, keepdims=True)
     # A visible NaN makes the total NaN; the hidden weights of that row stay 0.

@@ -1,0 +1,71 @@
+# Every target works on a fresh clone with Python (>= 3.11) and make alone: it creates .venv and installs what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+# `make test EXTRAS=dev,peers` adds PyTorch, beside which some references are then checked too.
+EXTRAS ?= dev
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+comma := ,
+installed = $(VENV)/.installed-$(subst $(comma),-,$(1))
+DEV := $(call installed,$(EXTRAS))
+BASE := $(call installed,base)
+PEERS := $(VENV)/.installed-dev-peers
+
+.PHONY: help tour test simulator doctest lint format docs serve bench fuzz clean
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+tour: $(BASE)  ## Run every formulation on real attention heads; print the table, write report/attlas.html
+	$(BIN)/attlas tour --output report
+
+test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for three GPUs and run in the simulator
+	$(BIN)/python -m pytest -n $(WORKERS)
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+simulator: $(DEV)  ## Run the tests of the CUDA engine in Numba's simulator
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+doctest: $(DEV)  ## Run the examples in the docstrings
+	$(BIN)/python -m pytest --doctest-modules ref accel
+
+lint: $(DEV)  ## Check style, types and generated stubs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m attlas.stubs --check
+
+format: $(DEV)  ## Format the code and write the stubs
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/python -m attlas.stubs
+
+docs: $(DEV)  ## Build the site into site/, warnings being errors
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m mkdocs build --strict
+
+serve: $(DEV)  ## Build the site and serve it on this machine
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m mkdocs serve
+
+bench: $(PEERS)  ## Time references, engines and PyTorch side by side; write docs/benchmarks.json
+	$(BIN)/attlas bench --all --write docs/benchmarks.json
+
+fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
+	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) tests/test_equivalence.py tests/test_laws.py
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) site report docs/atlas .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BASE): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[$(subst -,$(comma),$*)]'
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
