@@ -30,8 +30,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r}: {error}") from None
     from .dispatch import public_function
 
-    function = globals()[name] = public_function(record)
-    return function
+    # Of two threads that ask at once both get the same function: it must stay the one that a pickle names.
+    return globals().setdefault(name, public_function(record))
 
 
 def __dir__() -> list[str]:

@@ -4,21 +4,24 @@ A call is checked against its record, runs on the engine that its arrays choose 
 and comes back as the kind and dtype that it was given.
 """
 
-import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from attlas_ref.contract import Array, Bound, bind
-from attlas_ref.records import Record
+import numpy as np
+
+from attlas_ref.contract import Bound, bind
+from attlas_ref.records import Record, find
 
 from . import arrays
-from .engines import TABLE, Engine, engine_named
+from .engines import Engine, engine_named
 
 BACKEND_NOTE = """
-    backend : str, optional
-        The engine: "numba", "numba-cuda" or "cupy". By default the one of the arrays: NumPy arrays run on "numba",
-        GPU arrays on the GPU. A backend chosen by hand gets the arrays copied to where it runs, and back."""
+    backend : {"numba", "numba-cuda", "cupy"}, optional
+        The engine. By default the one of the arrays: what lives on the CPU runs on "numba", CuPy arrays and the CUDA
+        tensors of PyTorch and JAX on "cupy", Numba's device arrays on "numba-cuda". With an engine chosen by hand the
+        arrays are copied to where it runs, and the result back. ValueError if there is none of that name,
+        RuntimeError if this machine lacks something for it; `attlas doctor` says what."""
 
 
 def public_function(record: Record) -> Callable[..., Any]:
@@ -27,47 +30,71 @@ def public_function(record: Record) -> Callable[..., Any]:
         return record.reference
     signature = record.python_signature
 
-    @functools.wraps(record.reference)
     def accelerated(*args: Any, backend: str | None = None, **kwargs: Any) -> Any:
         call = bind(record, signature, args, kwargs)
-        like = arrays.kind_of_call(record.name, call)
-        engine = engine_named(backend) if backend is not None else engine_named(like.engine)
-        return run(engine, call, like)
+        like, device = arrays.kind_of_call(call)
+        return run(engine_named(like.engine if backend is None else backend, record.name), call, like, device)
 
-    parameters = [
-        *signature.parameters.values(),
-        inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="str | None"),
-    ]
-    accelerated.__signature__ = signature.replace(parameters=parameters)
     accelerated.__module__ = "attlas"
+    accelerated.__name__ = accelerated.__qualname__ = record.name
     accelerated.__doc__ = _with_backend(record.reference.__doc__ or "")
-    del accelerated.__wrapped__  # type: ignore[attr-defined]
+    shown = public_signature(signature)
+    accelerated.__signature__ = shown  # type: ignore[attr-defined]
+    accelerated.__annotations__ = {p.name: p.annotation for p in shown.parameters.values()}
+    accelerated.__annotations__["return"] = shown.return_annotation
     return accelerated
 
 
-def run(engine: Engine, call: Bound, like: arrays.Kind) -> Any:
-    """Run a checked call on an engine and return the result as `like` and in the dtype that it came in."""
-    native = arrays.KINDS[engine.arrays]
-    inputs = [
-        tuple(native.take(part, call.compute_dtype) for part in value)
-        if isinstance(value, tuple)
-        else native.take(value, call.compute_dtype)
-        for value in call.arrays.values()
-    ]
-    options = dict(call.options)
-    for name, option in call.record.options.items():
-        if isinstance(option, Array) and options[name] is not None:
-            # What only broadcasts may be as large as (m, n): it is handed over as it is, never converted as a whole.
-            dtype = None if option.boolean or option.broadcast else call.compute_dtype
-            options[name] = native.take(options[name], dtype)
-    result = engine.function(call.record)(*inputs, **options)
-    return _give(result, native, like, call.result_dtype)
+def public_signature(signature: inspect.Signature) -> inspect.Signature:
+    """Return a reference's signature as an engine has it: arrays of any library, and `backend`."""
+    parameters = [p.replace(annotation=_of_any_library(p.annotation)) for p in signature.parameters.values()]
+    parameters.append(inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str | None))
+    return signature.replace(parameters=parameters, return_annotation=_of_any_library(signature.return_annotation))
 
 
-def _give(result: Any, native: arrays.Kind, like: arrays.Kind, dtype: str) -> Any:
+def _of_any_library(annotation: Any) -> Any:
+    """Replace NumPy's arrays in an annotation by Any."""
+    if get_origin(annotation) is np.ndarray:
+        return Any
+    parts = get_args(annotation)
+    if not any(get_origin(part) is np.ndarray for part in parts):
+        return annotation
+    if get_origin(annotation) is tuple:
+        return tuple[tuple(map(_of_any_library, parts))]  # type: ignore[misc]
+    return Any
+
+
+def run(engine: Engine, call: Bound, like: arrays.Kind, device: Any = None) -> Any:
+    """Run a checked call on an engine and return the result as `like`, on `device` and in the dtype that it came in."""
+    native = arrays.kind_of_compositions(engine.arrays) if call.record.kind == "C" else arrays.KINDS[engine.arrays]
+    with native.on(device if native is like else None):
+        taken = {name: _take(native, value, call, name) for name, value in {**call.arrays, **call.options}.items()}
+        inputs = [taken.pop(name) for name in call.arrays]
+        # NaN and infinity are legal inputs whose meaning the contract fixes: no warnings about them.
+        with np.errstate(all="ignore"):
+            result = engine.function(call.record)(*inputs, **taken)
+            return _give(result, like, call.result_dtype, device)
+
+
+def _take(native: arrays.Kind, value: Any, call: Bound, name: str) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_take(native, part, call, name) for part in value)
+    return native.take(value, arrays.needed_dtype(call, name)) if hasattr(value, "shape") else value
+
+
+def call_on(engine: Engine, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Check a call by the contract and run it on a given engine, whatever its arrays would choose."""
+    record = find(name)
+    if record.kind == "U":
+        return record.reference(*args, **kwargs)
+    call = bind(record, record.python_signature, args, kwargs)
+    return run(engine, call, *arrays.kind_of_call(call))
+
+
+def _give(result: Any, like: arrays.Kind, dtype: str, device: Any) -> Any:
     if isinstance(result, tuple):
-        return type(result)(*(_give(part, native, like, dtype) for part in result))
-    return like.give(result, native, dtype)
+        return type(result)(*(_give(part, like, dtype, device) for part in result))
+    return like.receive(arrays.owner(result).export(result, None), dtype, device)
 
 
 def _with_backend(doc: str) -> str:
@@ -76,4 +103,4 @@ def _with_backend(doc: str) -> str:
     return head + BACKEND_NOTE + gap + tail if gap else doc
 
 
-__all__ = ["TABLE", "public_function", "run"]
+__all__ = ["call_on", "public_function", "run"]

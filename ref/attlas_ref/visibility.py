@@ -23,6 +23,8 @@ def visible_pairs(query: Reals, key: Reals, mask: Booleans | None, causal: bool,
     The causal rule aligns the *last* query with the *last* key: j <= i + n - m. A prefix of keys that was read
     earlier is thus visible to all. `offset` replaces n - m where the arrays are windows of longer sequences.
 
+    Examples
+    --------
     >>> visible_pairs(np.ones((2, 1)), np.ones((3, 1)), None, causal=True).astype(int)
     array([[1, 1, 0],
            [1, 1, 1]])
@@ -49,14 +51,15 @@ def dot_scores(query: Reals, key: Reals, scale: float | None, bias: Reals | None
 def weighted_sum(weights: Reals, value: Reals, visible: Booleans) -> Reals:
     r"""Return $\sum_{j \in V(i)} w_{ij} v_j$, shape (..., m, e), blind to what stands in values that nobody sees.
 
+    Examples
+    --------
     >>> weights, value = np.array([[1.0, 0.0]]), np.array([[2.0], [np.nan]])
     >>> weighted_sum(weights, value, visible=np.array([[True, False]]))
     array([[2.]])
     """
-    finite = np.isfinite(value)
-    output = weights @ np.where(finite, value, 0)  # (..., m, e)
-    strange = np.flatnonzero(~finite.all(axis=(*range(value.ndim - 2), -1)))  # keys with a NaN or infinity anywhere
-    for j in strange:
-        pair = weights[..., :, j, None] * np.where(finite[..., j, :], 0, value[..., j, :])[..., None, :]
-        output = output + np.where(visible[..., :, j, None] & ~finite[..., None, j, :], pair, 0)
+    tame = np.isfinite(value).all(axis=(*range(value.ndim - 2), -1))  # (n,): keys without a NaN or infinity anywhere
+    output = weights[..., tame] @ value[..., tame, :]  # (..., m, e)
+    for j in np.flatnonzero(~tame):
+        pair = weights[..., :, j, None] * value[..., None, j, :]
+        output = output + np.where(visible[..., :, j, None], pair, 0)
     return output

@@ -1,0 +1,1 @@
+"""The engine `cupy`: array programs over blocks of pairs, for CuPy arrays and, unchanged, for NumPy arrays."""

@@ -1,0 +1,11 @@
+"""The engine `numba-cuda`: tiled kernels in shared memory, for arrays on a CUDA GPU.
+
+What it promises is memory and reach rather than records of speed: no (m, n) matrix unless it is asked for, any strides,
+broadcasting without copies, any width d and e, both precisions, the same bits every time. Numba reaches no tensor
+cores; where half precision has to be fast, the engine `cupy` is the one to ask.
+
+From the outside in: `dotproduct` and `normalizers` hold the public names; `dense` launches passes; `operands` turns
+arrays into flat memory and a table of integers; `tile` and `pairs` build the kernels from `pieces`, the `rules` of a
+formulation and a `blocks` shape; `target` is the one door to Numba's compiler and to its simulator. `lanes` lists
+every kernel for compilation without a GPU.
+"""

@@ -27,17 +27,17 @@ def reference(function: Callable[P, R]) -> Callable[P, R]:
         from ..records import find
 
         call = bind(find(function.__name__), signature, args, kwargs)
-        arrays, options = _prepared(call)
+        arrays, options = prepared(call)
         # NaN and infinity are legal inputs whose meaning the contract fixes: no warnings about them.
         with np.errstate(all="ignore"):
             result = function(*arrays, **options)
-            return _returned(result, call)
+            return returned(result, call)
 
     return checked
 
 
-def _prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments as NumPy arrays of the compute dtype."""
+def prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of the bare formula: NumPy arrays of the compute dtype, and every option."""
     dtype = np.dtype(call.compute_dtype)
 
     def real(array: Any) -> Any:
@@ -51,9 +51,10 @@ def _prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
     return arrays, options
 
 
-def _returned(result: Any, call: Bound) -> Any:
+def returned(result: Any, call: Bound) -> Any:
+    """Return the results of the bare formula as NumPy arrays of the dtype that the contract promises."""
     if isinstance(result, tuple):
-        return type(result)(*(_returned(part, call) for part in result))
+        return type(result)(*(returned(part, call) for part in result))
     array = np.asarray(result)
     return array.astype(_numpy_dtype(call), copy=False)
 

@@ -29,6 +29,8 @@ class RealHeads(NamedTuple):
 def alice() -> RealHeads:
     """Load the real heads; the arrays are read-only.
 
+    Examples
+    --------
     >>> alice().tokens[1:6].tolist()
     ['alice', 'was', 'beginning', 'to', 'get']
     """

@@ -34,6 +34,8 @@ def all_records(family: str | None = None) -> tuple[Record, ...]:
 def find(name: str) -> Record:
     """The record of a formulation.
 
+    Examples
+    --------
     >>> find("softmax_attention").signature
     '(m,d),(n,d),(n,e)->(m,e)'
     """

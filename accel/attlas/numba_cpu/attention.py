@@ -1,0 +1,80 @@
+"""The host functions of every formulation that fills the tile template."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from attlas_ref.contract import AttentionResult
+
+from .compile import lock
+from .operands import Array, Problem, lay_out, over_queries
+from .real import Real, real_of
+from .tile import Kernels
+
+K = TypeVar("K")
+
+
+_made: dict[Any, Any] = {}
+
+
+def kernels_of(build: Callable[[Real], K], dtype: np.dtype[Any]) -> K:
+    """The kernels of a formulation in one precision; made once."""
+    with lock:
+        if (build, dtype) not in _made:
+            _made[build, dtype] = build(real_of(dtype))
+        made: K = _made[build, dtype]
+    return made
+
+
+def dot_scale(scale: float | None, query: Array) -> float:
+    """The factor of the dot products."""
+    return 1 / float(np.sqrt(query.shape[-1])) if scale is None else scale
+
+
+def causal_diagonal(causal: bool, query: Array, key: Array) -> int | None:
+    """The last query sees the last key."""
+    return key.shape[-2] - query.shape[-2] if causal else None
+
+
+def attend(
+    build: Callable[[Real], Kernels],
+    query: Array,
+    key: Array,
+    value: Array,
+    *parameters: float,
+    mask: Array | None,
+    bias: Array | None,
+    causal: bool,
+    return_weights: bool,
+    divide: bool = True,
+) -> Any:
+    """Compute a formulation: its output, and with `return_weights` its weights too.
+
+    With `divide`, the weights are divided by their sum (where that is not 0).
+    """
+    problem = lay_out(
+        query,
+        key,
+        value,
+        mask=mask,
+        bias=bias,
+        diagonal=causal_diagonal(causal, query, key),
+        parameters=parameters,
+        divide=divide,
+    )
+    kernels = kernels_of(build, query.dtype)
+    output, maximum, total = run_forward(problem, kernels)
+    if not return_weights:
+        return output
+    weights = np.zeros((*problem.batch, problem.size.m, problem.size.n), dtype=query.dtype)
+    over_queries(problem, kernels.weights, maximum, total, weights)
+    return AttentionResult(output, weights)
+
+
+def run_forward(problem: Problem, kernels: Kernels) -> tuple[Array, Array, Array]:
+    """Return output (..., m, e), maximum and total (..., m)."""
+    size = problem.size
+    results = problem.new(size.m, size.e), problem.new(size.m), problem.new(size.m)
+    over_queries(problem, kernels.forward, *results)
+    return results

@@ -1,0 +1,203 @@
+"""The two ways in which Python becomes machine code here, and how it is kept for the next process.
+
+A `kernel` is what a host function launches: compiled at its first call, kept on disk under its name, loaded in
+milliseconds by the next process. A `part` is built into kernels, and can only be called from compiled code. The
+function itself stays a plain Python function.
+
+Numba's own disk cache notices a change in the file of the kernel alone, not in the files that it is built from. Here
+the folder of the cache is named after everything that the machine code depends on: the sources of this package, the
+versions of Python, Numba and LLVM, and the processor. A kernel is never stale, and nothing of the user's Numba
+configuration is touched.
+
+Numba names a compiled function after its Python name, its argument types and a running number. That number differs
+between processes, and where two pieces of machine code bring a function of one name, the linker takes either. So two
+different functions must never share a name, or a kernel from the disk would run parts of another one: names are made
+unique here, and a second use is an error.
+"""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding
+import numba
+from numba import types
+from numba.core import serialize
+from numba.core.caching import _Cache
+from numba.core.compiler import CompileResult
+
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "fastmath": {"contract"}}
+"""Contract: a * b + c may be one rounding instead of two. Nothing that assumes finite numbers, and no reordering: the
+kernels fix the order of their sums, and the exponential relies on (x + big) - big."""
+
+
+SIGNATURE = types.void(types.int64, types.int64, types.int64[::1], types.int64[::1], types.int64[::1])
+"""Of every kernel: the first task, the last, and the tables of operands, scratch and results."""
+
+lock = threading.RLock()
+"""Held while kernels are made and compiled. A fork waits for it: the child must not inherit a half-compiled one."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+_names: set[str] = set()
+
+
+def kernel(function: Callable[..., Any], name: str) -> Any:
+    """Compile a function that is called from Python; it releases the GIL.
+
+    `name` is unique in the engine.
+    """
+    dispatcher = numba.njit(nogil=True, no_cfunc_wrapper=True, **OPTIONS)(_named(function, name))
+    dispatcher._cache = DiskCache(name)
+    return dispatcher
+
+
+def ready(kernel: Any) -> Any:
+    """Return a kernel, compiled or loaded."""
+    if not kernel.signatures:
+        with lock:
+            kernel.compile(SIGNATURE)
+    return kernel
+
+
+def part(function: Callable[..., Any], of: str = "", inline: bool = False) -> Any:
+    """Compile a function that is called from compiled code.
+
+    Parameters
+    ----------
+    function : callable
+        What Numba can compile. Divisions by zero give infinity or NaN, as in NumPy.
+    of : str
+        What tells a function that a factory made from others of its name: all that the factory was given.
+    inline : bool
+        Build the function into its callers: for the few operations that stand in an inner loop.
+    """
+    named = _named(function, f"{function.__qualname__}[{of}]") if of or function.__closure__ else function
+    return numba.njit(forceinline=inline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(named)
+
+
+def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    unique = f"{function.__module__}.{name}"
+    if unique in _names:
+        raise ValueError(f"two compiled functions are named {unique}")
+    _names.add(unique)
+    function.__qualname__ = name
+    return function
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Where machine code is kept, or None if no folder can be written; made at the first call.
+
+    ``ATTLAS_CACHE_DIR`` if it is set, else the user's cache folder.
+    """
+    chosen = os.environ.get("ATTLAS_CACHE_DIR")
+    root = Path(chosen).expanduser() if chosen else _user_cache() / "attlas"
+    folder = root / f"numba-{FINGERPRINT}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    return folder
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir()))
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def _fingerprint() -> str:
+    """A hash of all that the machine code of this package depends on."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for source in sorted(here.rglob("*.py")):
+        digest.update(source.relative_to(here).as_posix().encode())
+        digest.update(source.read_bytes())
+    processor = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
+    settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    for part in (sys.version, numba.__version__, llvmlite.__version__, *processor, repr(settings)):
+        digest.update(part.encode())
+    return digest.hexdigest()[:20]
+
+
+FINGERPRINT = _fingerprint()
+"""Taken when the package is imported: an edit while the process runs is not yet what it compiles."""
+
+
+class DiskCache(_Cache):
+    """Keeps the machine code of one kernel: a file per signature. A file that cannot be read or written is no error:
+    the kernel is compiled instead."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.enabled = True
+
+    @property
+    def cache_path(self) -> str | None:
+        """The folder as Numba asks for it."""
+        folder = cache_folder()
+        return None if folder is None else str(folder)
+
+    def _file(self, signature: Any) -> Path | None:
+        folder = cache_folder()
+        if folder is None or not self.enabled:
+            return None
+        return folder / f"{self.name}-{hashlib.sha256(str(signature).encode()).hexdigest()[:16]}.bin"
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled kernel for a signature, or None."""
+        target_context.refresh()
+        file = self._file(sig)
+        try:
+            payload = None if file is None else pickle.loads(file.read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+        return None if payload is None else CompileResult._rebuild(target_context, *payload)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled kernel."""
+        file = self._file(sig)
+        if file is None or data.library.has_dynamic_globals:
+            return
+        payload = serialize.dumps(data._reduce())
+        with contextlib.suppress(OSError), _replacing(file) as temporary:
+            temporary.write_bytes(payload)
+
+    def enable(self) -> None:
+        """Use the disk."""
+        self.enabled = True
+
+    def disable(self) -> None:
+        """Leave the disk alone."""
+        self.enabled = False
+
+    def flush(self) -> None:
+        """Forget what is kept of this kernel."""
+        folder = cache_folder()
+        for file in folder.glob(f"{self.name}-*.bin") if folder else ():
+            file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """Give a file beside the named one that takes its place at the end: no other process sees half of it."""
+    temporary = file.with_suffix(f".{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        yield temporary
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,230 @@
+"""The tile template backwards: gradients of softmax attention, with the weights computed again.
+
+Nothing of size m × n is kept between the passes: the weights come back from the scores and the row statistics,
+w = exp(s - maximum) / total. Two passes, and the second mirrors the first:
+
+- over blocks of queries (lanes are queries), in two sweeps over the keys: the statistics maximum, total and
+  mean = Σ_keys w <g, v>; then ds = w (<g, v> - mean) and grad_query = Σ_keys ds k;
+- over blocks of keys (lanes are keys, every operand swapped): grad_key = Σ_queries ds q, grad_value = Σ_queries w g.
+
+So every gradient row is summed by one thread in a fixed order, without atomics. <g, v> is the same sum to the last
+bit wherever it is computed, and the mean is streamed as a mean: where one key has all the weight, or all values are
+equal, <g, v> - mean is exactly 0. <g, out> in place of the mean would leave noise.
+
+Bound by: multiply-adds, m n (5 d + 4 e) in all. Differs from the reference by rounding.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .blocks import fill, hide, pack
+from .compile import kernel, part
+from .real import Real
+from .tile import Score, build_parts, softmax
+from .vector import multiply
+
+
+class GradientKernels(NamedTuple):
+    """Both passes; each is kernel(start, stop, operands, scratch, results) as in `tile`.
+
+    The gradients still lack the derivative of a score by its dot product, a constant factor.
+    """
+
+    over_queries: Any
+    """Results: shift, inverse and mean (batch, m), gradient (batch, m, d), and, unless its address is 0, that by the
+    scores (batch, m, n), zero before."""
+    over_keys: Any
+    """Results: shift, inverse and mean as the first pass left them, the gradients of keys and of values."""
+
+
+def build_gradient(name: str, real: Real, score: Score) -> GradientKernels:
+    """Fill the template for a score that is linear in the dot product."""
+    return GradientKernels(
+        kernel(_build_over_queries(real, score), f"{name}-gradient-queries-{real.dtype}"),
+        kernel(_build_over_keys(real, score), f"{name}-gradient-keys-{real.dtype}"),
+    )
+
+
+@cache
+def _build_begin(real: Real, score: Score) -> Any:
+    begin = build_parts(real, score, False).begin
+    zero = real.number(0)
+
+    def begin_gradient(operands, scratch, task, blocks):
+        """`begin`, and pack the lanes' side of <g, v>."""
+        size, gradient = operands.size, operands.gradient
+        member, first, used, lanes = begin(operands, scratch, task, blocks)
+        at = gradient.places[member] + first * gradient.row
+        pack(scratch.packed_gradient, gradient, at, used, lanes, size.e, zero)
+        fill(scratch.grads, size.d * lanes, zero)
+        fill(scratch.sums, size.e * lanes, zero)
+        return member, first, used, lanes
+
+    return part(begin_gradient, of=f"{score.__qualname__}, {real.dtype}")
+
+
+def _weight_slopes(operands, scratch, member, lanes, row, rows):
+    """slopes = <g, v> for a tile: the derivatives of the result by the weights."""
+    size, value = operands.size, operands.value
+    at = value.places[member] + row * value.row
+    multiply(
+        scratch.slopes, scratch.packed_gradient, value, at, value.row, value.column, rows, size.e, lanes, size.width,
+        scratch.rescale,
+    )  # fmt: skip
+
+
+weight_slopes: Any = part(_weight_slopes)
+
+
+def _build_over_queries(real: Real, score: Score) -> Any:
+    zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
+    _, scores, add_rows = build_parts(real, score, False)
+    begin_gradient, advance = _build_begin(real, score), softmax(real).step
+    open_operands, open_scratch, reals, exp = real.open_operands, real.open_scratch, real.pointer, real.exp
+
+    def begin_mean(scratch, lanes, rows):
+        """Guess each lane's mean: <g, v> of its first key of any weight."""
+        for row in range(rows - 1, -1, -1):
+            start = row * lanes
+            for lane in range(lanes):
+                slope = scratch.slopes[start + lane]
+                counts = (scratch.scores[start + lane] > zero) & (slope - slope == zero)
+                scratch.mean[lane] = slope if counts else scratch.mean[lane]
+
+    def add_mean(scratch, lanes, rows):
+        """mean += Σ_rows weight (<g, v> - mean) / total: exact where all <g, v> are equal."""
+        mean, line = scratch.mean, scratch.line
+        for lane in range(lanes):
+            finite = mean[lane] - mean[lane] == zero
+            line[lane] = zero if finite else mean[lane] * scratch.rescale[lane]
+            mean[lane] = mean[lane] if finite else zero
+        for row in range(rows):
+            start = row * lanes
+            for lane in range(lanes):
+                line[lane] += scratch.scores[start + lane] * (scratch.slopes[start + lane] - mean[lane])
+        for lane in range(lanes):
+            mean[lane] += line[lane] / (one if scratch.total[lane] == zero else scratch.total[lane])
+
+    def slopes(scratch, lanes, rows, hidden):
+        slope, shift, inverse, mean = scratch.slopes, scratch.shift, scratch.total, scratch.mean
+        for row in range(rows):
+            start = row * lanes
+            for lane in range(lanes):
+                weight = exp(scratch.scores[start + lane] - shift[lane]) * inverse[lane]
+                slope[start + lane] = weight * (slope[start + lane] - mean[lane])
+        if hidden:
+            hide(slope, scratch.visible, rows * lanes, zero)
+
+    of = f"{score.__qualname__}, {real.dtype}"
+    begin_mean, add_mean, slopes = part(begin_mean, of), part(add_mean, of), part(slopes, of)
+
+    def over_queries(start, stop, operands_table, scratch_table, results):
+        operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
+        shift, inverse, mean = reals(results[0]), reals(results[1]), reals(results[2])
+        grad, grad_scores = reals(results[3]), reals(results[4])
+        size = operands.size
+        blocks = (size.m + size.queries - 1) // size.queries
+        for task in range(start, stop):
+            member, first, used, lanes = begin_gradient(operands, scratch, task, blocks)
+            fill(scratch.maximum, lanes, -infinity)
+            fill(scratch.shift, lanes, zero)
+            fill(scratch.total, lanes, zero)
+            fill(scratch.mean, lanes, zero)
+            fresh = True
+            end = min(size.n, first + used + size.diagonal)
+            for sweep in range(2):
+                for row in range(0, end, size.keys):
+                    rows = min(size.keys, end - row)
+                    hidden = scores(operands, scratch, member, first, used, lanes, row, rows)
+                    if hidden < 0:
+                        continue
+                    weight_slopes(operands, scratch, member, lanes, row, rows)
+                    if sweep == 0:
+                        advance(operands, scratch, lanes, rows, hidden)
+                        if hidden:
+                            hide(scratch.slopes, scratch.visible, rows * lanes, zero)
+                        if fresh:
+                            begin_mean(scratch, lanes, rows)
+                            fresh = False
+                        add_mean(scratch, lanes, rows)
+                        continue
+                    slopes(scratch, lanes, rows, hidden)
+                    add_rows(
+                        operands, scratch, scratch.grads, scratch.slopes, operands.key, size.d, member, lanes, row,
+                        rows, hidden,
+                    )  # fmt: skip
+                    if results[4]:
+                        for lane in range(used):
+                            target = (member * size.m + first + lane) * size.n + row
+                            for r in range(rows):
+                                grad_scores[target + r] = scratch.slopes[r * lanes + lane]
+                if sweep == 0:
+                    for lane in range(lanes):
+                        scratch.total[lane] = one / (one if scratch.total[lane] == zero else scratch.total[lane])
+                        scratch.rescale[lane] = one
+            for lane in range(used):
+                target = member * size.m + first + lane
+                shift[target] = scratch.shift[lane]
+                inverse[target] = scratch.total[lane]
+                mean[target] = scratch.mean[lane]
+                for column in range(size.d):
+                    grad[target * size.d + column] = scratch.grads[column * lanes + lane]
+
+    return over_queries
+
+
+def _build_over_keys(real: Real, score: Score) -> Any:
+    zero, one = real.number(0), real.number(1)
+    _, scores, add_rows = build_parts(real, score, False)
+    begin_gradient = _build_begin(real, score)
+    open_operands, open_scratch, reals, exp = real.open_operands, real.open_scratch, real.pointer, real.exp
+
+    def slopes(scratch, shift, inverse, mean, at, lanes, rows, hidden):
+        weights, slope = scratch.scores, scratch.slopes
+        for row in range(rows):
+            start = row * lanes
+            row_shift, row_inverse, row_mean = shift[at + row], inverse[at + row], mean[at + row]
+            for lane in range(lanes):
+                weight = exp(weights[start + lane] - row_shift) * row_inverse
+                weights[start + lane] = weight
+                slope[start + lane] = weight * (slope[start + lane] - row_mean)
+        if hidden:
+            hide(weights, scratch.visible, rows * lanes, zero)
+            hide(slope, scratch.visible, rows * lanes, zero)
+
+    slopes = part(slopes, of=f"{score.__qualname__}, {real.dtype}")
+
+    def over_keys(start, stop, operands_table, scratch_table, results):
+        operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
+        shift, inverse, mean = reals(results[0]), reals(results[1]), reals(results[2])
+        grad, grad_value = reals(results[3]), reals(results[4])
+        size = operands.size
+        blocks = (size.m + size.queries - 1) // size.queries
+        for task in range(start, stop):
+            member, first, used, lanes = begin_gradient(operands, scratch, task, blocks)
+            fill(scratch.rescale, lanes, one)
+            for row in range(max(0, first - size.diagonal), size.n, size.keys):
+                rows = min(size.keys, size.n - row)
+                hidden = scores(operands, scratch, member, first, used, lanes, row, rows)
+                if hidden < 0:
+                    continue
+                weight_slopes(operands, scratch, member, lanes, row, rows)
+                slopes(scratch, shift, inverse, mean, member * size.n + row, lanes, rows, hidden)
+                add_rows(
+                    operands, scratch, scratch.grads, scratch.slopes, operands.key, size.d, member, lanes, row, rows,
+                    hidden,
+                )  # fmt: skip
+                add_rows(
+                    operands, scratch, scratch.sums, scratch.scores, operands.value, size.e, member, lanes, row, rows,
+                    hidden,
+                )  # fmt: skip
+            for lane in range(used):
+                target = member * size.m + first + lane
+                for column in range(size.d):
+                    grad[target * size.d + column] = scratch.grads[column * lanes + lane]
+                for column in range(size.e):
+                    grad_value[target * size.e + column] = scratch.sums[column * lanes + lane]
+
+    return over_keys

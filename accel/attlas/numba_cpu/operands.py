@@ -1,0 +1,223 @@
+"""From arrays to what a kernel reads, and the driver of a kernel's tasks.
+
+The leading axes become one batch axis by a table of offsets; no array is copied, converted or expanded, with these
+exceptions: an array whose strides are no whole number of elements, or that is not aligned; a bias of another
+precision, which is converted whole if it is no larger than the other arrays together, else one block of queries (or
+keys) at a time.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layout import flat_memory, layout_of
+from ..threads import get_num_threads
+from . import pool
+from .compile import ready
+from .memory import PARAMETERS, Matrix, Scratch, Sizes
+from .tile import KEYS_PER_BLOCK, QUERIES_PER_BLOCK
+from .vector import lanes_of
+
+Array = NDArray[Any]
+
+LINE = 64
+"""Bytes of a cache line."""
+
+WORTH_A_THREAD = 2**21
+"""Multiply-adds below which handing work to another thread costs more than it saves."""
+
+
+ORDER = ("query", "key", "value", "gradient", "bias", "mask")
+"""Of the matrices in the table of operands."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """One array as a kernel finds it."""
+
+    memory: Array
+    places: Array
+    row: int
+    column: int
+
+    @property
+    def entries(self) -> Matrix:
+        """Its entries in the table of operands."""
+        return Matrix(self.memory.ctypes.data, self.places.ctypes.data, self.row, self.column)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One call, laid out: what is the same for all its kernels."""
+
+    matrices: dict[str, Laid]
+    parameters: Array
+    size: Sizes
+    batch: tuple[int, ...]
+    late_bias: Array | None
+    """A bias that is still to be converted, block by block."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision of the kernel."""
+        return self.parameters.dtype
+
+    @property
+    def members(self) -> int:
+        """The number of batch members."""
+        return math.prod(self.batch)
+
+    def new(self, *inner: int) -> Array:
+        """An array of results (batch..., inner...)."""
+        return np.empty((*self.batch, *inner), dtype=self.dtype)
+
+    def table(self) -> Array:
+        """The table of operands; the problem keeps alive what it points to."""
+        entries = [number for name in ORDER for number in self.matrices[name].entries]
+        return np.array([*entries, self.parameters.ctypes.data, *self.size], dtype=np.int64)
+
+
+def lay_out(
+    query: Array,
+    key: Array,
+    value: Array,
+    *,
+    mask: Array | None,
+    bias: Array | None,
+    diagonal: int | None,
+    gradient: Array | None = None,
+    order: int = 1,
+    parameters: tuple[float, ...],
+    divide: bool = False,
+    queries_per_block: int | None = None,
+    keys_per_block: int | None = None,
+) -> Problem:
+    """Lay a call out.
+
+    `diagonal` None: nothing is causal. Block sizes given are upper bounds. With order -1, the caller has swapped the
+    roles of queries and keys (and transposed mask and bias).
+    """
+    dtype = query.dtype
+    m, d = query.shape[-2:]
+    n, e = value.shape[-2:]
+    arrays = [query, key, value] + ([] if gradient is None else [gradient])
+    batch = np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
+    late_bias = None
+    if bias is not None and bias.dtype != dtype:
+        if bias.size <= sum(array.size for array in arrays):
+            bias = bias.astype(dtype)
+        else:
+            late_bias = np.broadcast_to(bias, batch + (bias.shape if bias.ndim > 1 else (1, *bias.shape))[-2:])
+            bias = None
+    nothing = np.empty((0, 0), dtype=dtype)
+    given = {"query": query, "key": key, "value": value, "gradient": gradient, "bias": bias, "mask": mask}
+    matrices = {name: _lay(nothing if array is None else array, batch) for name, array in given.items()}
+    hides = mask is not None or diagonal is not None
+    size = Sizes(
+        m=m,
+        n=n,
+        d=d,
+        e=e,
+        queries=max(1, min(QUERIES_PER_BLOCK, queries_per_block or m, m)),
+        keys=max(1, min(KEYS_PER_BLOCK, keys_per_block or n, n)),
+        width=lanes_of(dtype),
+        order=order,
+        diagonal=m + n if diagonal is None else max(-m - n, min(diagonal, m + n)),
+        has_mask=mask is not None,
+        has_bias=bias is not None or late_bias is not None,
+        finite=not hides or all(_finite(array) for array in arrays),
+        divide=divide,
+    )
+    own = np.zeros(PARAMETERS, dtype=dtype)
+    own[: len(parameters)] = parameters
+    return Problem(matrices, own, size, batch, late_bias)
+
+
+def _lay(array: Array, batch: tuple[int, ...]) -> Laid:
+    if array.ndim < 2:
+        array = array.reshape((1,) * (2 - array.ndim) + array.shape)
+    layout = layout_of(array.shape, array.strides, array.itemsize, batch) if array.flags.aligned else None
+    if layout is None:
+        array = array.copy()
+        layout = layout_of(array.shape, array.strides, array.itemsize, batch)
+        assert layout is not None
+    return Laid(flat_memory(array, layout), layout.offsets, layout.row, layout.column)
+
+
+def _finite(array: Array) -> bool:
+    """Whether all entries are surely finite; a sum is cheap, and its overflow merely costs time later."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()))
+
+
+class Workspace:
+    """The scratch memory of one thread: O(block · (d + e + block)) numbers."""
+
+    def __init__(self, size: Sizes, dtype: np.dtype[Any]) -> None:
+        lanes = -(-size.queries // size.width) * size.width
+        tile = size.keys * lanes
+        counts = Scratch(
+            packed=size.d * lanes,
+            scores=tile,
+            bias=tile if size.has_bias else 0,
+            sums=size.e * lanes,
+            packed_gradient=size.e * lanes,
+            slopes=tile,
+            grads=size.d * lanes,
+            maximum=lanes,
+            total=lanes,
+            mean=lanes,
+            shift=lanes,
+            rescale=lanes,
+            line=lanes,
+            lane_squares=lanes,
+            row_squares=size.keys,
+            visible=tile,
+        )
+        # One piece of memory, each part at the beginning of a cache line, so that no vector straddles two.
+        ends = np.cumsum([-(-count * dtype.itemsize // LINE) * LINE for count in counts])
+        self.memory = np.empty(int(ends[-1]) + LINE, dtype=np.uint8)
+        first = -(-self.memory.ctypes.data // LINE) * LINE
+        self.table = first + np.concatenate([[0], ends[:-1]]).astype(np.int64)
+
+
+def over_queries(problem: Problem, kernel: Any, *results: Array | None) -> None:
+    """Run a kernel over all blocks of queries of all batch members; it writes into contiguous results."""
+    size = problem.size
+    blocks = -(-size.m // size.queries)
+    addresses = np.array([0 if result is None else result.ctypes.data for result in results], dtype=np.int64)
+    operands = problem.table()
+    ready(kernel)
+
+    def worker() -> pool.Work:
+        workspace = Workspace(size, problem.dtype)
+
+        def work(start: int, stop: int) -> None:
+            if problem.late_bias is None:
+                kernel(start, stop, operands, workspace.table, addresses)
+                return
+            for task in range(start, stop):
+                member, block = divmod(task, blocks)
+                own = _bias_of(problem, problem.late_bias, member, block * size.queries)
+                table = operands.copy()
+                at = ORDER.index("bias") * len(Matrix._fields)
+                table[at : at + len(Matrix._fields)] = own.entries
+                kernel(task, task + 1, table, workspace.table, addresses)
+
+        return work
+
+    multiply_adds = problem.members * size.m * size.n * (size.d + size.e)
+    pool.run(problem.members * blocks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
+
+
+def _bias_of(problem: Problem, bias: Array, member: int, first: int) -> Laid:
+    """The bias of one block of queries in the right precision, laid out as if it were part of the whole."""
+    own = bias[np.unravel_index(member, problem.batch)] if problem.batch else bias
+    stretched = own.shape[0] == 1
+    own = np.array(own if stretched else own[first : first + problem.size.queries], dtype=problem.dtype, order="C")
+    laid = _lay(own, ())
+    places = np.full(problem.members, 0 if stretched else -first * laid.row, dtype=np.int64)
+    return Laid(laid.memory, places, laid.row, laid.column)

@@ -1,0 +1,112 @@
+"""The dense core on Numba-CUDA: scores, softmax attention and its exact evaluation."""
+
+from typing import Any
+
+from attlas_ref.contract import AttentionPartial, AttentionVJP, AttentionVJPWithBias
+
+from . import rules
+from .dense import Attention, attend
+from .operands import shape_of
+from .target import shaped
+from .tile import NORMALIZED_OR_ZERO, RAW
+
+
+def softmax_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    temperature: float,
+    scale: float | None,
+    mask: Any,
+    bias: Any,
+    causal: bool,
+    return_weights: bool,
+) -> Any:
+    """Compute `attlas_ref.softmax_attention`."""
+    attention = Attention(
+        rules.softmax, query, key, value, mask=mask, bias=bias, scale=scale, causal=causal, first=temperature
+    )
+    return attend(attention, return_weights)
+
+
+def attention_energy(
+    query: Any, key: Any, *, scale: float | None, mask: Any, bias: Any, causal: bool, temperature: float
+) -> Any:
+    """Compute `attlas_ref.attention_energy`."""
+    attention = Attention(
+        rules.softmax, query, key, mask=mask, bias=bias, scale=scale, causal=causal, first=temperature
+    )
+    attention.statistics(as_energy=True)
+    return shaped(attention.maximum, attention.rows)
+
+
+def softmax_attention_vjp(
+    query: Any,
+    key: Any,
+    value: Any,
+    grad_output: Any,
+    *,
+    temperature: float,
+    scale: float | None,
+    mask: Any,
+    bias: Any,
+    causal: bool,
+    key_chunk_size: int | None,
+    return_grad_bias: bool,
+) -> Any:
+    """Compute `attlas_ref.softmax_attention_vjp`; keys are recomputed by tiles, whatever `key_chunk_size` says."""
+    attention = Attention(
+        rules.softmax, query, key, value, grad_output,
+        mask=mask, bias=bias, scale=scale, causal=causal, first=temperature,
+    )  # fmt: skip
+    attention.statistics()
+    grads = attention.grad_query(query), attention.grad_key(key), attention.grad_value(value)
+    if not return_grad_bias:
+        return AttentionVJP(*grads)
+    return AttentionVJPWithBias(*grads, attention.grad_bias(None if bias is None else shape_of(bias)))
+
+
+def memory_efficient_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    query_chunk_size: int,
+    key_chunk_size: int,
+    scale: float | None,
+    mask: Any,
+    bias: Any,
+    causal: bool,
+) -> Any:
+    """Compute `attlas_ref.memory_efficient_attention`; the chunks are the kernel's tiles, which are smaller."""
+    attention = Attention(rules.softmax, query, key, value, mask=mask, bias=bias, scale=scale, causal=causal)
+    return attention.output(NORMALIZED_OR_ZERO)
+
+
+def attention_partial(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    scale: float | None,
+    mask: Any,
+    bias: Any,
+    causal: bool,
+    query_offset: int,
+    key_offset: int,
+) -> AttentionPartial:
+    """Compute `attlas_ref.attention_partial`."""
+    diagonal = query_offset - key_offset if causal else None
+    attention = Attention(rules.softmax, query, key, value, mask=mask, bias=bias, scale=scale, diagonal=diagonal)
+    accumulator = attention.output(RAW)
+    scores = attention.of_scores()
+    return AttentionPartial(shaped(scores.maximum, scores.rows), shaped(scores.total, scores.rows), accumulator)
+
+
+def distance_attention(
+    query: Any, key: Any, value: Any, *, scale: float | None, mask: Any, bias: Any, causal: bool, return_weights: bool
+) -> Any:
+    """Compute `attlas_ref.distance_attention`, from differences rather than the expanded square."""
+    attention = Attention(rules.distance, query, key, value, mask=mask, bias=bias, scale=scale, causal=causal)
+    return attend(attention, return_weights)

@@ -1,0 +1,69 @@
+"""Calls on real inputs for any formulation, read from its record.
+
+Queries, keys and values are those of a transformer that reads a text. What else a formulation needs is found by rule:
+a group of arrays is what another formulation returns (partial attentions, each over its share of the keys), anything
+else is drawn at the shapes of the signature.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from attlas_ref.contract import Flag, parse_signature
+from attlas_ref.contract.signature import Core, is_group
+from attlas_ref.data import alice
+from attlas_ref.records import Record, all_records
+from attlas_ref.testing.drawn import Call, example_call
+
+LAYERS = (0, 3, 5)
+HEADS = (0, 4, 8)
+
+
+def real_heads(layers: Sequence[int], heads: Sequence[int], dtype: str = "float32") -> dict[str, Any]:
+    """Queries, keys and values of some layers and heads, each (layers, heads, token, head dimension)."""
+    chosen = np.ix_(layers, heads)
+    return {name: getattr(alice(), name)[chosen].astype(dtype) for name in ("query", "key", "value")}
+
+
+def real_call(
+    record: Record,
+    layers: Sequence[int] = LAYERS,
+    heads: Sequence[int] = HEADS,
+    dtype: str = "float32",
+    **options: Any,
+) -> Call:
+    """Make a call of a formulation on real inputs."""
+    real = real_heads(layers, heads, dtype)
+    tokens, width = real["query"].shape[-2:]
+    sizes = {"m": tokens, "n": tokens, "d": width, "e": width}
+    drawn = example_call(record.name, np.random.default_rng(0), sizes, (len(layers), len(heads)), dtype, **options)
+    inputs = parse_signature(record.signature).inputs
+    groups = [position for position, entry in enumerate(inputs) if is_group(entry)]
+    arrays = []
+    for position, (name, array) in enumerate(zip(record.takes, drawn.arrays, strict=True)):
+        if position in groups:
+            share = groups.index(position), len(groups)
+            array = _returned_by_another(inputs[position], real, share, fallback=array)  # type: ignore[arg-type]
+        elif name in real and real[name].shape == array.shape:
+            array = real[name]
+        arrays.append(array)
+    return drawn.given(*arrays)
+
+
+def variants(record: Record, call: Call) -> list[Call]:
+    """The call as it is, and once with each flag of the formulation switched on."""
+    flags = [name for name, option in record.options.items() if isinstance(option, Flag)]
+    return [call, *(call.given(**{name: True}) for name in flags)]
+
+
+def _returned_by_another(
+    cores: tuple[Core, ...], real: Mapping[str, Any], share: tuple[int, int], fallback: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """What a formulation of queries, keys and values that returns such a group makes of a share of the keys."""
+    number, shares = share
+    for other in all_records():
+        if parse_signature(other.signature).outputs == cores and set(other.takes) == set(real):
+            key, value = (np.array_split(real[name], shares, axis=-2)[number] for name in ("key", "value"))
+            return tuple(other.reference(real["query"], key, value))
+    return fallback

@@ -1,0 +1,49 @@
+"""The figures of the atlas: at least one per formulation, made by its reference.
+
+A family's module may hold a figure of its own for a formulation, `FIGURES[name]`; every other formulation gets the
+general one. A figure is a function that draws onto an empty matplotlib figure and returns its caption.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from attlas_ref.records import Record
+
+from .general import weights_of_real_heads
+from .style import THEMES, Theme, themed
+from .web import web_of_laws
+
+Draw = Callable[[Figure], str]
+
+SIZE = (8.4, 4.4)
+"""Inches; the pages show it about 700 pixels wide."""
+
+__all__ = ["THEMES", "figure_of", "save", "web_of_laws"]
+
+
+def figure_of(record: Record) -> Draw:
+    """Return the figure of a formulation.
+
+    Raises
+    ------
+    LookupError
+        If it has none of its own and the general one does not fit it.
+    """
+    if importlib.util.find_spec(f"{__name__}.{record.family}"):
+        own: dict[str, Draw] = importlib.import_module(f"{__name__}.{record.family}").FIGURES
+        if record.name in own:
+            return own[record.name]
+    return weights_of_real_heads(record)
+
+
+def save(draw: Draw, theme: Theme, path: Path) -> str:
+    """Draw a figure in one theme, write it as SVG and return its caption."""
+    with themed(theme):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        caption = draw(figure)
+        figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
+    return caption

@@ -1,0 +1,71 @@
+"""Write the generated part of the site: `python docs/generate.py`, before `mkdocs build`.
+
+Everything here is read from the records, the docstrings, the laws and the measurements; nothing is named by hand. It
+goes to `docs/atlas/`, which is not kept in the repository: a page per family, a page and figures per formulation, the
+tables that other pages include, and the navigation that `mkdocs.yml` inherits.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from figures import THEMES, figure_of, save, web_of_laws
+from generator import pages, tables, text
+from generator.navigation import navigation
+
+from attlas_ref.records import FAMILIES, all_records
+
+DOCS = Path(__file__).parent
+ATLAS = DOCS / "atlas"
+BENCHMARKS = DOCS / "benchmarks.json"
+
+
+def main() -> None:
+    """Write docs/atlas anew."""
+    shutil.rmtree(ATLAS, ignore_errors=True)
+    captions = draw_figures()
+    parts = {f"{name}.md": table() for name, table in tables.PARTS.items()}
+    parts["benchmarks.md"] = tables.benchmarks(measured())
+    parts["nav.yml"] = navigation()
+    for name, content in parts.items():
+        write(ATLAS / "_parts" / name, content)
+    write(ATLAS / "index.md", pages.atlas_page(captions[text.WEB]))
+    for family in FAMILIES:
+        write(ATLAS / family / "index.md", pages.family_page(family, captions))
+        for record in all_records(family):
+            write(ATLAS / family / f"{record.name}.md", pages.formulation_page(record, captions[record.name]))
+
+
+def draw_figures() -> dict[str, str]:
+    """Draw every figure in every theme; return the captions by formulation."""
+    records = all_records()
+    wanted = {record.name: (figure_of(record), ATLAS / record.family) for record in records}
+    wanted[text.WEB] = web_of_laws, ATLAS
+    captions = {}
+    for name, (draw, page) in wanted.items():
+        (page / "figures").mkdir(parents=True, exist_ok=True)
+        for theme in THEMES:
+            captions[name] = save(draw, theme, page / "figures" / f"{name}-{theme.name}.svg")
+        print(f"\rfigures: {len(captions)} of {len(wanted)}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return captions
+
+
+def measured() -> dict[str, Any] | None:
+    """Return what `attlas bench` wrote, if it has been run."""
+    if not BENCHMARKS.exists():
+        return None
+    report: dict[str, Any] = json.loads(BENCHMARKS.read_text(encoding="utf-8"))
+    return report
+
+
+def write(path: Path, content: str) -> None:
+    """Write a text file, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content.rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Writes the pages of the atlas from records, docstrings, laws and measurements."""

@@ -1,0 +1,60 @@
+"""The tables that other pages include; `atlas` is the way from such a page to the folder of the atlas."""
+
+from collections.abc import Callable
+from typing import Any
+
+from attlas_ref.records import ENGINES, FAMILIES, all_records
+from attlas_ref.testing.laws import all_laws
+
+from . import text
+
+SEVERAL = 4
+"""So many names are listed; more are counted."""
+
+
+def families(atlas: str = "atlas/") -> str:
+    """Return the floor plan: each family, what it is about, its formulations."""
+    rows = []
+    for family in FAMILIES:
+        names = text.links([record.name for record in all_records(family)], lambda name: text.below(atlas, name))
+        rows.append(f"| [{family}]({atlas}{family}/index.md) | {text.about_family(family)} | {names} |")
+    return "\n".join(["| family | is about | formulations |", "| --- | --- | --- |", *rows])
+
+
+def engines(atlas: str = "atlas/") -> str:
+    """Return which engine computes which formulation."""
+    rows = []
+    for record in all_records():
+        marks = " | ".join("yes" if name in record.engines and record.kind != "U" else "–" for name in ENGINES)
+        name = f"[`{record.name}`]({text.below(atlas, record.name)})"
+        rows.append(f"| {name} | {marks} | {text.KINDS[record.kind]} |")
+    head = " | ".join(f"`{name}`" for name in ENGINES)
+    return "\n".join([f"| formulation | {head} | how |", f"| --- |{' --- |' * len(ENGINES)} --- |", *rows])
+
+
+def laws(atlas: str = "atlas/") -> str:
+    """Return every law, the formulations that it is about, and those that it ties them to."""
+
+    def where(name: str) -> str:
+        return text.below(atlas, name)
+
+    entries = []
+    for law in all_laws():
+        many = len(law.subjects) > SEVERAL
+        about = f"{len(law.subjects)} formulations" if many else text.links(law.subjects, where)
+        ties = f", tied to {text.links(law.ties, where)}" if law.ties else ""
+        entries.append(text.entry(law.name, f"`{law.statement}`", f"About {about}{ties}."))
+    return "\n\n".join(entries)
+
+
+def benchmarks(report: dict[str, Any] | None) -> str:
+    """Return the measurements with their machine, or what to do to have some."""
+    if report is None:
+        return "!!! note\n\n    Nothing has been measured yet: `attlas bench --all --write docs/benchmarks.json`."
+    from attlas.bench.report import markdown
+
+    return markdown(report)
+
+
+PARTS: dict[str, Callable[[], str]] = {"families": families, "engines": engines, "laws": laws}
+"""Name of the part, and what writes it; a page includes it as `atlas/_parts/<name>.md`."""

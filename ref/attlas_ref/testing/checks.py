@@ -1,0 +1,113 @@
+"""The checks that a candidate has to pass, ready to be called."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+
+from ..contract import parse_signature
+from ..records import all_records
+from . import budget
+from .candidates import Candidate
+from .laws import laws_of
+from .laws.evaluate import judge
+from .laws.law import Law
+from .plan import Call
+from .strategies import DTYPES, calls
+from .tally import TALLY
+
+LAW_SIZE = 9
+"""The largest size in a law: what happens at the edges of blocks is for the equivalence to see."""
+
+
+def _settings(max_examples: int | None) -> settings:
+    """The profile that is loaded, without a time limit per case; kernels compile at their first."""
+    unhurried = settings(deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(unhurried, max_examples=max_examples) if max_examples else unhurried
+
+
+def check_equivalence(candidate: Candidate, name: str, max_examples: int | None = None) -> None:
+    """Compare a candidate with the reference on drawn calls.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        What is judged.
+    name : str
+        The formulation.
+    max_examples : int, optional
+        How many calls to draw; Hypothesis's own setting if not given.
+
+    Raises
+    ------
+    AssertionError
+        At the first difference, with the smallest call that shows it.
+    """
+
+    @_settings(max_examples)
+    @given(calls(name, dtypes=DTYPES, largest=candidate.largest))
+    def check(call: Call) -> None:
+        compare(candidate, call)
+
+    check()
+
+
+def check_laws(candidate: Candidate, name: str, max_examples: int | None = None) -> None:
+    """Check every law that ties the formulation `name`, on drawn calls."""
+    for law in laws_of(name):
+        for subject in law.subjects:
+            if name in law.tied_with(subject):
+                check_law(candidate, law, subject, max_examples)
+
+
+def check_law(candidate: Candidate, law: Law, subject: str, max_examples: int | None = None) -> None:
+    """Check one law on drawn calls of the formulation `subject`."""
+
+    @_settings(max_examples)
+    @given(
+        calls(subject, dtypes=law.dtypes, largest=LAW_SIZE, least=law.least, fixed=law.fixed_for(subject), plain=True)
+    )
+    def check(call: Call) -> None:
+        judge(candidate, law, call)
+        TALLY.count(candidate.name, law.tied_with(subject), law.name)
+
+    check()
+
+
+def compare(candidate: Candidate, call: Call) -> float:
+    """Compare one call with the reference.
+
+    Returns
+    -------
+    float
+        The error in units of its budget.
+
+    Raises
+    ------
+    AssertionError
+        If the error is above 1, form, shape or dtype of the results differ, or an input was modified.
+    """
+    before = [array.tobytes() for array in call.every_array()]
+    actual = call.by(candidate)
+    if before != [array.tobytes() for array in call.every_array()]:
+        raise AssertionError(f"{candidate}: {call} has modified its inputs")
+    high, lows = budget.high_and_lows(call.name, call.arrays, call.options)
+    _same_form(actual, lows[0], f"{candidate}: {call}")
+    budget.assert_within_budget(actual, high, lows, what=f"{candidate}: {call}")
+    TALLY.count(candidate.name, [call.name])
+    return budget.error_in_budgets(actual, high, lows)
+
+
+def _same_form(actual: Any, expected: Any, what: str) -> None:
+    """Compare the types of the results: one array, or a named tuple of arrays."""
+    if type(actual) is not type(expected):
+        raise AssertionError(f"{what} returns {type(actual).__name__}; it needs {type(expected).__name__}")
+    for part in actual if isinstance(actual, tuple) else (actual,):
+        if not isinstance(part, np.ndarray):
+            raise AssertionError(f"{what} returns {type(part).__name__}; it needs arrays")
+
+
+def formulations(candidate: Candidate) -> list[str]:
+    """The formulations that a candidate computes and whose calls can be drawn, in reading order."""
+    names = [record.name for record in all_records() if parse_signature(record.signature).inputs]
+    return [name for name in names if candidate.covers(name)]

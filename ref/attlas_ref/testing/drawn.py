@@ -1,0 +1,199 @@
+"""Calls made from a plan: which sizes, layouts, magnitudes, masks and options.
+
+A `Plan` is a few small values and a seed; `build` makes the arrays of it with NumPy. Hypothesis draws and shrinks
+plans, the pairwise tables are plans, and `example_call` makes a plain one. So a failing case is named by a short line,
+and `build` gives it back.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..contract import Array, Choice, Flag, Integer, Number, Option, parse_signature
+from ..contract.signature import Core, is_group
+from ..records import Record, find
+from .layouts import laid_out
+from .pairs import bias_of, is_dense, mask_of, planted
+from .plan import Call, Plan
+
+
+def cores_of(record: Record) -> list[Core]:
+    """The cores of all positional arrays, those of groups in line."""
+    cores: list[Core] = []
+    for entry in parse_signature(record.signature).inputs:
+        cores += cast("list[Core]", list(entry)) if is_group(entry) else [cast("Core", entry)]
+    return cores
+
+
+def letters_of(record: Record) -> list[str]:
+    """The letters of a signature in the order in which they stand; those of array options too."""
+    cores = [*cores_of(record), *(option.core for option in record.options.values() if isinstance(option, Array))]
+    return list(dict.fromkeys(letter for core in cores for letter in core))
+
+
+def example_call(
+    name: str,
+    rng: np.random.Generator,
+    sizes: Mapping[str, int] | None = None,
+    batch: tuple[int, ...] = (),
+    dtype: str = "float32",
+    **options: Any,
+) -> Call:
+    """Make a plain valid call with normal numbers.
+
+    Parameters
+    ----------
+    name : str
+        The formulation.
+    rng : numpy.random.Generator
+        Draws the numbers.
+    sizes : mapping, optional
+        The size of letters of the signature; those not named are small.
+    batch : tuple of int, default ()
+        The leading axes.
+    dtype : str, default "float32"
+        Of all arrays.
+    **options
+        Keywords of the call, arrays among them; required options that are not given are drawn.
+
+    Returns
+    -------
+    Call
+
+    Examples
+    --------
+    >>> call = example_call("attention_energy", np.random.default_rng(0), sizes={"m": 2}, batch=(3,))
+    >>> [array.shape for array in call.arrays]
+    [(3, 2, 4), (3, 7, 4)]
+    """
+    record = find(name)
+    small = {"m": 5, "n": 7, "d": 4, "e": 3}
+    plan = Plan(
+        name=name,
+        sizes={letter: {**small, **(sizes or {})}.get(letter, 4) for letter in letters_of(record)},
+        batch=batch,
+        dtype=dtype,
+        seed=int(rng.integers(2**32)),
+    )
+    return build(plan, **{**_required(record, rng), **options})
+
+
+def _required(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+    """A value for each option without a default."""
+    return {
+        name: draw_option(option, rng)
+        for name, option in record.options.items()
+        if record.python_signature.parameters[name].default is record.python_signature.empty
+        and not isinstance(option, Array)
+    }
+
+
+def draw_option(option: Option, rng: np.random.Generator) -> Any:
+    """Draw a value of an option that is no array."""
+    if isinstance(option, Number):
+        return float(rng.uniform(*option.draw))
+    if isinstance(option, Integer):
+        return int(rng.integers(option.draw[0], option.draw[1] + 1))
+    if isinstance(option, Flag):
+        return bool(rng.integers(2))
+    if isinstance(option, Choice):
+        return option.values[rng.integers(len(option.values))]
+    raise TypeError(f"no way to draw a value of {option}")
+
+
+def build(plan: Plan, **options: Any) -> Call:
+    """Make the call of a plan; `options` are set on top of those of the plan.
+
+    >>> build(Plan("attention_energy", {"m": 1, "n": 2, "d": 3}, mask="nothing")).options["mask"]
+    array([[False, False]])
+    """
+    record = find(plan.name)
+    rng = np.random.default_rng(plan.seed)
+    leading = _leading(plan, record)
+    named, plan = plan, dataclasses.replace(plan, batch=np.broadcast_shapes(*leading))
+    numbers = [
+        _numbers(plan, (*axes, *_sized(plan, core)), index == 0, rng)
+        for index, (axes, core) in enumerate(zip(leading, cores_of(record), strict=True))
+    ]
+    arrays = _grouped(record, _legal(record, numbers))
+    keywords: dict[str, Any] = {**_required(record, rng), **plan.options}
+    for name, option in record.options.items():
+        if not isinstance(option, Array):
+            continue
+        if option.broadcast:
+            kind, maker = (plan.mask, mask_of) if option.boolean else (plan.bias, bias_of)
+            if kind is not None:
+                keywords[name] = maker(kind, plan, rng)
+        elif not option.optional or rng.integers(2):
+            value = _floats(plan, (*plan.batch, *_sized(plan, option.core)), rng)
+            keywords[name] = value if option.valid is None else option.valid(value)
+    call = Call(plan.name, arrays, keywords)
+    if plan.hidden is not None and is_dense(record) and not plan.dtype.startswith("int"):
+        call = planted(call, record, float(plan.hidden))
+    call = laid_out(call, plan)
+    call.options.update(options)
+    return Call(call.name, call.arrays, call.options, named if not options else None)
+
+
+def _sized(plan: Plan, core: Core) -> tuple[int, ...]:
+    return tuple(plan.sizes[letter] for letter in core)
+
+
+def _leading(plan: Plan, record: Record) -> list[tuple[int, ...]]:
+    """The leading axes of each array."""
+    leading = []
+    for index, _ in enumerate(cores_of(record)):
+        drop = plan.stretch[index] if index < len(plan.stretch) else 0
+        leading.append(plan.batch[drop:] if drop <= len(plan.batch) else (1,) * len(plan.batch))
+    names = _names(record)
+    if "grad_output" in names:  # it has the shape of the output, by contract
+        others = [axes for name, axes in zip(names, leading, strict=True) if name != "grad_output"]
+        leading[names.index("grad_output")] = np.broadcast_shapes(*others)
+    return leading
+
+
+def _numbers(plan: Plan, shape: tuple[int, ...], first: bool, rng: np.random.Generator) -> NDArray[Any]:
+    """Numbers in float64; the first array carries the magnitude of the scores."""
+    if not first:
+        return _floats(plan, shape, rng)
+    exponent = rng.uniform()
+    loudness = {"loud": 10 ** (1 + 3 * exponent), "faint": 10 ** (-5 + 2 * exponent), "negative": -30.0}
+    return loudness.get(plan.magnitude, 1.0) * _floats(plan, shape, rng)
+
+
+def _names(record: Record) -> list[str]:
+    """The argument's name for each array, those of groups in line."""
+    names: list[str] = []
+    for name, entry in zip(record.takes, parse_signature(record.signature).inputs, strict=False):
+        names += [name] * (len(entry) if is_group(entry) else 1)
+    return names
+
+
+def _floats(plan: Plan, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """Numbers in float64, before they are rounded to the dtype of the call."""
+    if plan.magnitude == "cauchy":
+        limit = 1e2 if plan.dtype in ("float16", "bfloat16") else 1e5
+        return np.clip(rng.standard_cauchy(shape), -limit, limit)
+    if plan.magnitude == "ties" or plan.dtype.startswith("int"):
+        return rng.integers(-2, 3, shape).astype(np.float64)
+    values = rng.standard_normal(shape)
+    return np.abs(values) if plan.magnitude == "negative" else values
+
+
+def _legal(record: Record, numbers: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    if record.valid is None:
+        return numbers
+    arrays = record.valid(*_grouped(record, numbers))
+    return [part for value in arrays for part in (value if isinstance(value, tuple) else (value,))]
+
+
+def _grouped(record: Record, parts: list[NDArray[Any]]) -> tuple[Any, ...]:
+    """Put the arrays of each group into a tuple."""
+    rest = iter(parts)
+    return tuple(
+        tuple(next(rest) for _ in entry) if is_group(entry) else next(rest)
+        for entry in parse_signature(record.signature).inputs
+    )

@@ -1,0 +1,86 @@
+"""Judges a candidate by a law."""
+
+from typing import Any
+
+import numpy as np
+
+from ...records import find
+from .. import budget
+from ..plan import Call
+from ..stochastic import noisy
+from .law import Evaluate, Law, Relation
+
+LOWS = 5
+"""Evaluations of a law in the precision of the call; both sides have their own errors, so fewer do than for a call."""
+
+
+def judge(candidate: Evaluate, law: Law, call: Call) -> None:
+    """Check one law on one call.
+
+    Raises
+    ------
+    AssertionError
+        If the relation does not hold for the candidate.
+    """
+    seed = 0 if call.plan is None else call.plan.seed
+    actual = _relations(law, candidate, call, seed)
+    if all(relation.kind == "same" for relation in actual):
+        highs, lows = actual, [actual]
+    else:
+        highs = _relations(law, _reference, call.mapped(lambda array: np.asarray(array, dtype=np.float64)), seed)
+        lows = [_relations(law, _reference, call, seed)]
+        for run in range(LOWS - 1):
+            lows.append(_noisy_relations(law, call, seed, np.random.default_rng([seed, run])))
+    for index, relation in enumerate(actual):
+        error = _error(relation, highs[index], [low[index] for low in lows])
+        if not error <= 1:
+            which = f" (relation {index + 1})" if len(actual) > 1 else ""
+            raise AssertionError(
+                f"{candidate} breaks the law {law.name}{which}: {law.statement}\n"
+                f"by {error:.3g} budgets ({relation.kind}) for {call}"
+            )
+
+
+def _relations(law: Law, f: Evaluate, call: Call, seed: int) -> tuple[Relation, ...]:
+    with np.errstate(all="ignore"):
+        found = law.check(f, call, np.random.default_rng(seed))
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _reference(name: str, *arrays: Any, **options: Any) -> Any:
+    return find(name).reference(*arrays, **options)
+
+
+def _noisy_relations(law: Law, call: Call, seed: int, rng: np.random.Generator) -> tuple[Relation, ...]:
+    """The law in Monte Carlo arithmetic: each formulation in it, and what the law itself computes."""
+
+    def f(name: str, *arrays: Any, **options: Any) -> Any:
+        if not hasattr(find(name).reference, "__wrapped__"):
+            return _reference(name, *arrays, **options)
+        result = budget.monte_carlo(find(name), arrays, options, rng)
+        return type(result)(*(noisy(part, rng) for part in result)) if isinstance(result, tuple) else noisy(result, rng)
+
+    return _relations(law, f, call.mapped(lambda array: noisy(array, rng)), seed)
+
+
+def _error(relation: Relation, high: Relation, lows: list[Relation]) -> float:
+    left, right = np.asarray(relation.left), np.asarray(relation.right)
+    if relation.kind == "same":
+        return 0.0 if np.array_equal(left, right, equal_nan=True) else np.inf
+    if relation.kind == "equal" and left.shape != right.shape:
+        raise AssertionError(f"the two sides of a law have the shapes {left.shape} and {right.shape}")
+    bound = budget.budget(high.left, [np.asarray(low.left) for low in lows]) + budget.budget(
+        high.right, [np.asarray(low.right) for low in lows]
+    )
+    judged = budget.agreeing(high.left, [low.left for low in lows]) & budget.agreeing(
+        high.right, [low.right for low in lows]
+    )
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        error = left - right if relation.kind == "at most" else np.abs(left - right)
+    agree = (left == right) | (np.isnan(left) & np.isnan(right))  # infinities of one sign, NaN on both sides
+    error = np.where(agree, 0, np.where(np.isnan(error), np.inf, np.maximum(error, 0)))
+    error, bound = np.broadcast_arrays(np.where(judged, error, 0), bound)
+    ratio = np.where(error > 0, np.inf, 0.0)
+    np.divide(error, bound, out=ratio, where=bound > 0)
+    return float(ratio.max(initial=0))

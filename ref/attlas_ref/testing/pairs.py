@@ -1,0 +1,79 @@
+"""Masks and biases of a plan, who sees whom in a call, and what stands where nobody sees."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..records import Record, find
+from .plan import Call, Plan, dtype_named
+
+
+def mask_of(kind: str, plan: Plan, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw a mask of a kind of `MASKS`."""
+    m, n = plan.sizes["m"], plan.sizes["n"]
+    if kind in ("full", "nothing"):
+        return np.full((m, n), kind == "full")
+    shape = {"keys": (*plan.batch, 1, n), "queries": (m, 1), "shared": (m, n)}.get(kind, (*plan.batch, m, n))
+    mask = rng.random(shape) < 0.6
+    if kind == "rows":
+        mask &= rng.random((*shape[:-1], 1)) < 0.6
+    if kind == "columns":
+        mask &= rng.random((n,)) < 0.6
+    return mask
+
+
+def bias_of(kind: str, plan: Plan, rng: np.random.Generator) -> NDArray[Any]:
+    """Draw a bias of a kind of `BIASES`."""
+    m, n = plan.sizes["m"], plan.sizes["n"]
+    shape = {"keys": (n,), "shared": (m, n), "half": (m, n)}.get(kind, (*plan.batch, m, n))
+    bias = rng.standard_normal(shape)
+    if kind == "hides":
+        bias = np.where(rng.random(shape) < 0.3, -np.inf, bias)
+    if kind == "negative":
+        bias -= 1e4
+    if kind == "half":
+        return bias.astype(np.float16)
+    return bias.astype(np.float64 if plan.dtype.startswith("int") else dtype_named(plan.dtype))
+
+
+def visible_in(call: Call) -> NDArray[np.bool_]:
+    """Which query sees which key in a dense call, at full shape (..., m, n)."""
+    query, key = call.arrays[:2]
+    m, n = query.shape[-2], key.shape[-2]
+    leading = np.broadcast_shapes(*(array.shape[:-2] for array in call.arrays))
+    visible = np.ones((*leading, m, n), dtype=bool)
+    if call.options.get("causal"):
+        offset = n - m
+        if "query_offset" in find(call.name).options:
+            offset = call.options.get("query_offset", 0) - call.options.get("key_offset", 0)
+        visible &= np.arange(n) <= np.arange(m)[:, None] + offset
+    mask = call.options.get("mask")
+    return visible if mask is None else visible & mask
+
+
+def is_dense(record: Record) -> bool:
+    """Whether a formulation has queries, keys and a mask between them."""
+    return record.takes[:2] == ("query", "key") and {"mask", "bias", "causal"} <= set(record.options)
+
+
+def planted(call: Call, record: Record, what: float) -> Call:
+    """Put a NaN or infinity wherever no pair that is visible can reach it."""
+    visible = visible_in(call)
+    seen = {"query": visible.any(-1), "key": visible.any(-2), "value": visible.any(-2), "grad_output": visible.any(-1)}
+    arrays = []
+    for name, array in zip(record.takes, call.arrays, strict=True):
+        used = _any_to(seen[name], array.shape[:-1])
+        arrays.append(np.where(used[..., None], array, what))
+    options = dict(call.options)
+    if options.get("bias") is not None:
+        bias = options["bias"]
+        options["bias"] = np.where(_any_to(visible, bias.shape), bias, bias.dtype.type(what))
+    return Call(call.name, tuple(arrays), options)
+
+
+def _any_to(seen: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether any of the entries that broadcasting made of one entry is True."""
+    padded = (1,) * (seen.ndim - len(shape)) + shape
+    axes = tuple(axis for axis, size in enumerate(padded) if size == 1)
+    return seen.any(axis=axes, keepdims=True).reshape(shape)

@@ -1,0 +1,110 @@
+"""What all tests share: the candidates, poisoned memory, Hypothesis's profiles, the count of what was run."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Verbosity, settings
+
+from attlas_ref.records import find
+from attlas_ref.testing import formulations
+from attlas_ref.testing.candidates import candidates
+from attlas_ref.testing.tally import TALLY, Tally
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+_quiet = {
+    "deadline": None,
+    "print_blob": True,
+    "suppress_health_check": list(HealthCheck),
+    "verbosity": Verbosity.normal,
+}
+settings.register_profile("ci", derandomize=True, database=None, max_examples=100, **_quiet)
+settings.register_profile("fuzz", max_examples=2000, **_quiet)
+settings.register_profile("simulator", derandomize=True, database=None, max_examples=4, **_quiet)
+settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
+
+CANDIDATES = {candidate.name: candidate for candidate in candidates()}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--candidates",
+        help=f"comma-separated names of the candidates to test; here: {', '.join(CANDIDATES)}",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "formulations(condition): only those whose record fulfills the condition")
+    chosen = config.getoption("--candidates")
+    names = chosen.split(",") if chosen else list(CANDIDATES)
+    unknown = sorted(set(names) - set(CANDIDATES))
+    if unknown:
+        raise pytest.UsageError(
+            f"--candidates: {', '.join(unknown)} cannot run here; there are {', '.join(CANDIDATES)}"
+        )
+    config.stash[CHOSEN] = [CANDIDATES[name] for name in names]
+
+
+CHOSEN = pytest.StashKey[list[Any]]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize `candidate` over those that were chosen, and `name` over the formulations that each computes."""
+    chosen = metafunc.config.stash[CHOSEN]
+    if {"candidate", "name"} <= set(metafunc.fixturenames):
+        pairs = [(candidate, name) for candidate in chosen for name in formulations(candidate)]
+        for mark in metafunc.definition.iter_markers("formulations"):
+            pairs = [(candidate, name) for candidate, name in pairs if mark.args[0](find(name))]
+        metafunc.parametrize(("candidate", "name"), pairs, ids=[f"{candidate}-{name}" for candidate, name in pairs])
+    elif "candidate" in metafunc.fixturenames:
+        metafunc.parametrize("candidate", chosen, ids=repr)
+
+
+@pytest.fixture(autouse=True)
+def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill `numpy.empty` with NaN, so that memory which is read before it is written shows."""
+
+    def poison(array: Any) -> Any:
+        if array.dtype.kind in "fc":
+            array.fill(np.nan)
+        elif array.dtype.kind in "iu":
+            array.fill(np.iinfo(array.dtype).max)
+        return array
+
+    empty, empty_like = np.empty, np.empty_like
+    monkeypatch.setattr(np, "empty", lambda *args, **kwargs: poison(empty(*args, **kwargs)))
+    monkeypatch.setattr(np, "empty_like", lambda *args, **kwargs: poison(empty_like(*args, **kwargs)))
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the array programs' tiles so small that drawn calls have several, with remainders."""
+    if "cupy-as-numpy" in CANDIDATES:
+        from attlas.cupy_gpu import tile
+
+        monkeypatch.setattr(tile, "ROWS", 4)
+        monkeypatch.setattr(tile, "MATRIX_ENTRIES", 16)
+        monkeypatch.setattr(tile, "TILE_ENTRIES", 48)
+
+
+# Each process counts what it has run; with pytest-xdist the workers hand their counts to the controller.
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tally"] = TALLY.as_dict()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    plain = getattr(node, "workeroutput", {}).get("tally")
+    if plain is not None:
+        TALLY.merge(Tally.from_dict(plain))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if TALLY.cases:
+        terminalreporter.write_line(f"ran {TALLY}")

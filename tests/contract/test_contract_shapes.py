@@ -1,0 +1,108 @@
+"""Shapes, broadcasting and arguments: what goes in and what comes out."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attlas_ref.contract import parse_signature
+from attlas_ref.records import all_records, find
+from attlas_ref.testing import Call, Candidate, Plan, build, example_call
+from attlas_ref.testing.drawn import letters_of
+from attlas_ref.testing.pairs import is_dense
+
+DENSE = pytest.mark.formulations.with_args(is_dense)
+
+
+def _results(result: Any) -> tuple[Any, ...]:
+    return tuple(result) if isinstance(result, tuple) else (result,)
+
+
+def _expected(call: Call, sizes: dict[str, int], batch: tuple[int, ...]) -> list[tuple[int, ...]]:
+    cores = parse_signature(find(call.name).signature).outputs
+    return [(*batch, *(sizes[letter] for letter in core)) for core in cores]
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2,), (2, 3)])
+def test_the_result_has_the_leading_axes_and_the_core_of_the_signature(
+    candidate: Candidate, name: str, batch: tuple[int, ...]
+) -> None:
+    sizes = dict(zip(letters_of(find(name)), (3, 4, 5, 2), strict=False))
+    call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=batch)
+    assert [part.shape for part in _results(call.by(candidate))] == _expected(call, sizes, batch)
+
+
+@pytest.mark.parametrize("letter", ["m", "n", "e"])
+def test_an_axis_may_be_empty(candidate: Candidate, name: str, letter: str) -> None:
+    if letter not in letters_of(find(name)):
+        return
+    sizes = {**dict.fromkeys(letters_of(find(name)), 3), letter: 0}
+    call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=(2,))
+    assert [part.shape for part in _results(call.by(candidate))] == _expected(call, sizes, (2,))
+
+
+def test_a_batch_may_be_empty(candidate: Candidate, name: str) -> None:
+    sizes = dict.fromkeys(letters_of(find(name)), 3)
+    call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=(2, 0))
+    assert [part.shape for part in _results(call.by(candidate))] == _expected(call, sizes, (2, 0))
+
+
+@DENSE
+def test_without_keys_the_result_is_that_of_seeing_nothing(candidate: Candidate, name: str) -> None:
+    none, hidden = (
+        build(Plan(name, {"m": 3, "n": n, "d": 4, "e": 2}, mask=mask)).by(candidate)
+        for n, mask in ((0, None), (2, "nothing"))
+    )
+    for empty, nothing in zip(_results(none), _results(hidden), strict=True):
+        if empty.shape == nothing.shape:
+            np.testing.assert_array_equal(empty, nothing)
+            assert not np.isnan(empty).any()
+
+
+@DENSE
+def test_a_broadcast_argument_acts_as_its_copies(candidate: Candidate, name: str) -> None:
+    if "grad_output" in find(name).takes:
+        return  # its results have the shapes of the arguments; the law on sums over copies speaks of it
+    call = build(
+        Plan(name, {"m": 3, "n": 4, "d": 2, "e": 3}, batch=(2, 3), stretch=(1, 3, 0), mask="keys", bias="keys")
+    )
+    copies = [np.array(np.broadcast_to(x, (2, 3, *x.shape[-2:]))) for x in call.arrays]
+    options = {
+        key: np.array(np.broadcast_to(value, (2, 3, 3, 4))) if np.ndim(value) else value
+        for key, value in call.options.items()
+    }
+    for given, copied in zip(_results(call.by(candidate)), _results(candidate(name, *copies, **options)), strict=True):
+        assert np.broadcast_shapes(given.shape, copied.shape) == copied.shape
+        assert np.array_equal(np.isfinite(np.broadcast_to(given, copied.shape)), np.isfinite(copied))
+
+
+@pytest.mark.parametrize("record", all_records(), ids=lambda record: record.name)
+def test_arrays_come_first_and_options_are_keywords(record: Any) -> None:
+    parameters = record.python_signature.parameters.values()
+    assert all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters)
+    keywords = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert keywords == set(record.options)
+
+
+def test_options_are_refused_by_position(candidate: Candidate, name: str) -> None:
+    call = example_call(name, np.random.default_rng(0))
+    with pytest.raises(TypeError, match=name):
+        candidate(name, *call.arrays, 1.0, **call.options)
+
+
+def test_arrays_may_be_given_by_name(candidate: Candidate, name: str) -> None:
+    call = example_call(name, np.random.default_rng(0))
+    named = dict(zip(find(name).takes, call.arrays, strict=True))
+    for one, other in zip(
+        _results(call.by(candidate)), _results(candidate(name, **named, **call.options)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_nested_sequences_are_arrays(candidate: Candidate, name: str) -> None:
+    call = example_call(name, np.random.default_rng(0), dtype="float64")
+    nested = [tuple(part.tolist() for part in x) if isinstance(x, tuple) else x.tolist() for x in call.arrays]
+    lists = candidate(name, *nested, **call.options)
+    for one, other in zip(_results(call.by(candidate)), _results(lists), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,0 +1,91 @@
+"""A stand-in for CuPy: arrays that refuse what CuPy's refuse, with NumPy's numbers.
+
+CuPy's arrays do not mix with NumPy's, are not converted to them silently, and their module has fewer functions. A
+program that runs on these arrays uses nothing but the operators, methods and functions listed here, all of which CuPy
+has under the same name; reading a value on the host is counted.
+"""
+
+import operator
+
+import numpy as np
+
+FUNCTIONS = ["abs", "broadcast_to", "exp", "isfinite", "log", "maximum", "minimum", "tanh", "where", "zeros", "arange"]
+OPERATORS = ["add", "sub", "mul", "truediv", "matmul", "pow", "and_", "or_", "eq", "ne", "lt", "le", "gt", "ge"]
+METHODS = ["sum", "max", "any", "swapaxes", "astype"]
+
+
+class StrictArray:
+    """Entries that only the functions of `StrictModule` can reach."""
+
+    host_reads = 0
+
+    def __init__(self, entries):
+        self._entries = np.asarray(entries)
+        self.shape, self.ndim, self.dtype = self._entries.shape, self._entries.ndim, self._entries.dtype
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("implicit conversion to a NumPy array")
+
+    def __array_ufunc__(self, *args, **kwargs):
+        raise TypeError("a NumPy function on an array of another library")
+
+    def __bool__(self):
+        StrictArray.host_reads += 1
+        return bool(self._entries)
+
+    def __getitem__(self, index):
+        return StrictArray(self._entries[_bare(index)])
+
+    def __setitem__(self, index, value):
+        self._entries[_bare(index)] = _bare(value)
+
+    def __invert__(self):
+        return StrictArray(~self._entries)
+
+    def __neg__(self):
+        return StrictArray(-self._entries)
+
+    def get(self):
+        StrictArray.host_reads += 1
+        return self._entries.copy()
+
+
+def _bare(value):
+    if isinstance(value, tuple):
+        return tuple(map(_bare, value))
+    if isinstance(value, (np.ndarray, np.generic)):
+        raise TypeError("a NumPy array among arrays of another library")
+    return value._entries if isinstance(value, StrictArray) else value
+
+
+def _lifted(function):
+    return lambda *args, **kwargs: StrictArray(function(*map(_bare, args), **kwargs))
+
+
+def _in_place(function):
+    def update(self, other):
+        function(self._entries, _bare(other))
+        return self
+
+    return update
+
+
+for _name in OPERATORS:
+    _function = getattr(operator, _name)
+    _plain = _name.rstrip("_")
+    setattr(StrictArray, f"__{_plain}__", _lifted(_function))
+    setattr(StrictArray, f"__r{_plain}__", _lifted(lambda right, left, function=_function: function(left, right)))
+for _name in ("add", "mul"):
+    setattr(StrictArray, f"__i{_name}__", _in_place(getattr(operator, f"i{_name}")))
+for _name in METHODS:
+    setattr(StrictArray, _name, _lifted(getattr(np.ndarray, _name)))
+
+
+class StrictModule:
+    """The array module of `StrictArray`."""
+
+    asarray = staticmethod(lambda entries: entries if isinstance(entries, StrictArray) else StrictArray(entries))
+
+
+for _name in FUNCTIONS:
+    setattr(StrictModule, _name, staticmethod(_lifted(getattr(np, _name))))

@@ -1,0 +1,251 @@
+"""The array programs of the engine `cupy` on NumPy arrays: what is particular to walking over tiles.
+
+That the results are right for every call is tested for all engines at once; here the tiles are made so small that
+even small arrays have many of them, with a last one that is partial.
+"""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from strict_arrays import StrictArray, StrictModule
+
+import attlas_ref
+from attlas.cupy_gpu import dotproduct, tile
+from attlas.cupy_gpu.tile import Tiles
+from attlas.dispatch import call_on
+from attlas.engines import cupy_on_numpy
+from attlas_ref.contract import bind
+from attlas_ref.records import all_records, find
+from attlas_ref.testing.budget import assert_within_budget, high_and_lows
+
+KERNELS = [record.name for record in all_records() if record.kind == "K" and "cupy" in record.engines]
+REQUIRED = {"softcapped_attention": {"cap": 2.0}}
+TILINGS = [(1, 1, 1), (3, 9, 1), (3, 12, 24), (4, 20, 10**6)]
+
+
+def computed(name, *arrays, **options):
+    return call_on(cupy_on_numpy(), name, *arrays, **options)
+
+
+@pytest.fixture(params=TILINGS, ids=str)
+def tiling(request, monkeypatch):
+    limit_tiles(monkeypatch, *request.param)
+    return request.param
+
+
+def limit_tiles(monkeypatch, rows, matrix_entries, tile_entries):
+    monkeypatch.setattr(tile, "ROWS", rows)
+    monkeypatch.setattr(tile, "MATRIX_ENTRIES", matrix_entries)
+    monkeypatch.setattr(tile, "TILE_ENTRIES", tile_entries)
+
+
+def heads(name, m, n, seed=0, dtype=np.float32):
+    """Arrays of a formulation: two heads that share their keys, three batch members in the values alone."""
+    rng = np.random.default_rng(seed)
+    shapes = {"query": (2, m, 3), "key": (n, 3), "value": (3, 1, n, 5), "grad_output": (3, 2, m, 5)}
+    takes = next(record.takes for record in all_records() if record.name == name)
+    return [rng.normal(size=shapes[argument]).astype(dtype) for argument in takes]
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(("m", "n"), [(7, 9), (9, 7), (1, 13), (6, 1)])
+def test_many_small_tiles_give_what_the_reference_gives(name, m, n, tiling):
+    rng = np.random.default_rng(m)
+    arrays = heads(name, m, n)
+    options = {"mask": rng.random((2, m, n)) < 0.7, "bias": rng.normal(size=(m, 1)), "causal": True} | REQUIRED.get(
+        name, {}
+    )
+    if "return_weights" in find(name).options:
+        options["return_weights"] = True
+    high, lows = high_and_lows(name, arrays, options)
+    assert_within_budget(computed(name, *arrays, **options), high, lows)
+
+
+def test_a_sum_over_all_tiles_can_be_the_divisor(tiling):
+    arrays = heads("relu_attention", 7, 9)
+    options = {"normalize": "sum", "return_weights": True}
+    high, lows = high_and_lows("relu_attention", arrays, options)
+    assert_within_budget(computed("relu_attention", *arrays, **options), high, lows)
+
+
+@pytest.mark.parametrize("shape", [(), (9,), (1, 9), (7, 1), (3, 1, 1, 1)], ids=str)
+def test_masks_and_biases_of_every_rank_are_broadcast(shape, tiling):
+    arrays, rng = heads("softmax_attention", 7, 9), np.random.default_rng(4)
+    options = {"mask": np.asarray(rng.random(shape) < 0.5), "bias": np.asarray(rng.normal(size=shape))}
+    high, lows = high_and_lows("softmax_attention", arrays, options)
+    assert_within_budget(computed("softmax_attention", *arrays, **options), high, lows)
+
+
+def test_hidden_nan_has_no_gradient_and_spoils_none(tiling):
+    query, key, value, grad_output = heads("softmax_attention_vjp", 7, 9)
+    mask = np.random.default_rng(1).random((7, 9)) < 0.6
+    mask[:, 4], mask[2, :] = False, False
+    clean = computed("softmax_attention_vjp", query, key, value, grad_output, mask=mask)
+    query[:, 2], grad_output[..., 2, :], key[4], value[..., 4, :] = np.nan, np.nan, np.nan, np.inf
+    for part, same in zip(
+        computed("softmax_attention_vjp", query, key, value, grad_output, mask=mask), clean, strict=True
+    ):
+        np.testing.assert_array_equal(np.isfinite(part), np.isfinite(same))
+        np.testing.assert_array_equal(part == 0, same == 0)
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name.endswith("_attention")])
+def test_hidden_nan_is_not_felt_in_any_tile(name, tiling):
+    query, key, value = heads(name, 7, 9)
+    mask = np.random.default_rng(1).random((7, 9)) < 0.6
+    mask[:, 4] = False
+    options = {"mask": mask} | REQUIRED.get(name, {})
+    clean = computed(name, query, key, value, **options)
+    key[4], value[..., 4, :] = np.nan, np.inf
+    high, lows = high_and_lows(name, [query, np.nan_to_num(key), np.nan_to_num(value, posinf=0)], options)
+    assert np.isfinite(clean).all()
+    assert_within_budget(computed(name, query, key, value, **options), high, lows)
+
+
+def test_visible_nan_reaches_its_row_and_channel_only(tiling):
+    query, key, value = heads("softmax_attention", 7, 9)
+    value[1, 0, 5, 2] = np.nan
+    output, weights = computed("softmax_attention", query, key, value, causal=True, return_weights=True)
+    felt = np.zeros(output.shape, dtype=bool)
+    felt[1, :, 3:, 2] = True  # query i sees key 5 iff 5 <= i + 2
+    np.testing.assert_array_equal(np.isnan(output), felt)
+    assert np.isfinite(weights).all()
+
+
+def test_many_hidden_nan_rows_are_added_few_at_a_time(tiling):
+    query, key, value = heads("softmax_attention", 6, 40)
+    mask = np.zeros((6, 40), dtype=bool)
+    mask[:, :3] = True
+    value[..., 3:, :] = np.nan
+    np.testing.assert_array_equal(
+        np.isnan(computed("softmax_attention", query, key, value, mask=mask)), np.zeros((3, 2, 6, 5), dtype=bool)
+    )
+
+
+def test_tiles_cover_each_visible_pair_once_and_no_tile_of_the_future(tiling):
+    m, n = 8, 11
+    tiles = Tiles(np.ones((2, m, 1)), np.ones((n, 1)), np.ones((3, 1, n, 1)), mask=None, bias=None, causal=True)
+    seen = np.zeros((3, 2, m, n), dtype=int)
+    for band in tiles.bands():
+        for part, visible in tiles.along(band):
+            block = seen[(*part.leading, part.rows, part.columns)]
+            rows, matrix, entries = tiling
+            assert block.shape[-2] <= rows
+            assert block.shape[-2] * block.shape[-1] <= matrix
+            assert block.size <= max(entries, block.shape[-2] * block.shape[-1])
+            assert visible is None or visible.any()
+            block += 1 if visible is None else visible
+    np.testing.assert_array_equal(seen, np.broadcast_to(np.tri(m, n, n - m, dtype=int), seen.shape))
+
+
+def test_chunk_sizes_bound_the_tiles(monkeypatch):
+    limit_tiles(monkeypatch, 1000, 10**6, 10**6)
+    shapes = []
+    dot_scores = dotproduct.dot_scores
+
+    def recorded(*arguments):
+        score = dot_scores(*arguments)
+
+        def record(part):
+            scores = score(part)
+            shapes.append(scores.shape[-2:])
+            return scores
+
+        return record
+
+    monkeypatch.setattr(dotproduct, "dot_scores", recorded)
+    arrays = heads("memory_efficient_attention", 7, 9)
+    computed("memory_efficient_attention", *arrays, query_chunk_size=4, key_chunk_size=5)
+    assert shapes == [(4, 5), (4, 4), (3, 5), (3, 4)]
+    shapes.clear()
+    computed("softmax_attention_vjp", *heads("softmax_attention_vjp", 7, 9), key_chunk_size=5)
+    assert set(shapes) == {(7, 5), (7, 4)}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_memory_does_not_grow_with_the_pairs(name, monkeypatch):
+    """Four times the queries and keys are sixteen times the pairs, and need no more than four times the memory."""
+    limit_tiles(monkeypatch, 32, 1024, 1024)
+
+    def peak(n):
+        arrays = heads(name, n, n)
+        options = {"mask": np.ones((1, n), dtype=bool), "causal": True, "bias": np.zeros((n, 1))} | REQUIRED.get(
+            name, {}
+        )
+        tracemalloc.start()
+        computed(name, *arrays, **options)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak(64)  # imports
+    assert peak(1024) < 4 * peak(256)
+
+
+def test_batch_members_that_only_the_values_lack_still_have_weights():
+    query, key, value = np.ones((2, 3, 4)), np.ones((5, 4)), np.ones((0, 1, 5, 6))
+    output, weights = computed("softmax_attention", query, key, value, return_weights=True)
+    assert output.shape == (0, 2, 3, 6)
+    np.testing.assert_array_equal(weights, attlas_ref.softmax_attention(query, key, key, return_weights=True).weights)
+
+
+def test_an_offset_beyond_all_integers_of_a_machine_is_as_good_as_infinite():
+    query, key, value = heads("attention_partial", 4, 5)
+    everything = computed("attention_partial", query, key, value)
+    for part, whole in zip(
+        computed("attention_partial", query, key, value, causal=True, query_offset=2**70), everything, strict=True
+    ):
+        np.testing.assert_array_equal(part, whole)
+    nothing = computed("attention_partial", query, key, value, causal=True, query_offset=-(2**70))
+    assert (nothing.total == 0).all()
+    assert np.isneginf(nothing.maximum).all()
+
+
+def test_a_head_has_the_same_result_alone_and_in_a_batch():
+    query, key, value = (np.random.default_rng(2).normal(size=(40, 33, 16)) for _ in range(3))
+    together = computed("softmax_attention", query, key, value, causal=True)
+    np.testing.assert_array_equal(computed("softmax_attention", query[7], key[7], value[7], causal=True), together[7])
+
+
+def test_inputs_may_be_read_only_and_stay_as_they_are():
+    arrays = heads("softmax_attention_vjp", 5, 6)
+    copies = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    computed("softmax_attention_vjp", *arrays, causal=True, return_grad_bias=True)
+    for array, copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize("strange", [False, True], ids=["finite", "hidden-nan"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_only_what_cupy_has_is_used_and_the_host_waits_once_per_factor(name, strange, tiling, monkeypatch):
+    rng = np.random.default_rng(3)
+    arrays = heads(name, 7, 9, dtype=np.float64)
+    mask = rng.random((7, 9)) < 0.7
+    if strange:
+        mask[:, 4] = False
+        arrays[1][4] = np.nan
+    options = {"mask": mask, "bias": rng.normal(size=(7, 1)), "causal": True} | REQUIRED.get(name, {})
+    for flag in ("return_weights", "return_grad_bias"):
+        if flag in find(name).options:
+            options[flag] = True
+    expected = computed(name, *arrays, **options)
+
+    bound = bind(find(name), find(name).python_signature, tuple(map(StrictArray, arrays)), options)
+    for option, value in bound.options.items():
+        if isinstance(value, np.ndarray):
+            bound.options[option] = StrictArray(value)
+    monkeypatch.setattr(tile, "array_namespace", lambda array: StrictModule)
+    monkeypatch.setattr(StrictArray, "host_reads", 0)
+    with np.errstate(all="ignore"):
+        result = cupy_on_numpy().function(find(name))(*bound.arrays.values(), **bound.options)
+    factors = 3 if name == "softmax_attention_vjp" else 1
+    assert StrictArray.host_reads <= (2 if strange else 1) * factors
+    for part, same in zip(_parts(result), _parts(expected), strict=True):
+        np.testing.assert_array_equal(part.get(), same)
+
+
+def _parts(result):
+    return result if isinstance(result, tuple) else (result,)

@@ -1,0 +1,57 @@
+"""Every kernel of the engine `numba-cuda`, compiled to PTX for three generations of GPUs, where there may be none.
+
+The simulator knows no types; the compiler does. What it made is read for what would cost a GPU most: arithmetic in
+double precision that nobody asked for, registers that became memory, more shared memory than every GPU grants.
+"""
+
+import dataclasses
+import inspect
+import re
+
+import pytest
+
+from attlas.engines import simulated
+
+if simulated():
+    pytest.skip("compiles for real GPUs; Numba's CUDA simulator is on", allow_module_level=True)
+
+pytest.importorskip("numba_cuda")
+
+from attlas.numba_cuda import lanes, rules
+
+LANES = {f"{lane.name}-{lane.dtype}": lane for lane in lanes.kernels()}
+CAPABILITIES = [(8, 0), (9, 0), (10, 0)]
+GRANTED_SHARED_MEMORY = 48 * 1024
+
+
+def shared_memory(ptx):
+    """Bytes of static shared memory, each array on its alignment."""
+    total = 0
+    for alignment, size in re.findall(r"\.shared \.align (\d+) \.b8 \S+?\[(\d+)\]", ptx):
+        total += -(-int(size) // int(alignment)) * int(alignment)
+    return total
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")
+@pytest.mark.parametrize("lane", LANES)
+def test_kernel_compiles_to_what_it_should(lane, capability):
+    ptx = LANES[lane].ptx(capability)
+    assert ".visible .entry" in ptx
+    assert f".target sm_{capability[0]}{capability[1]}" in ptx
+    assert (".f64" in ptx) == (LANES[lane].dtype == "float64"), "arithmetic in another precision"
+    assert 0 < shared_memory(ptx) <= GRANTED_SHARED_MEMORY
+    assert ".local" not in ptx, "what a thread holds has left its registers"
+    assert ".extern .func" not in ptx, "a function is missing that only a driver could supply"
+    assert not re.search(r"\batom\.|\bred\.global", ptx), "atomics make results depend on the order of threads"
+
+
+def test_every_rule_has_its_kernels():
+    functions = [value for name, value in vars(rules).items() if name[0] != "_" and hasattr(value, "cache_info")]
+    factories = {function for function in functions if inspect.signature(function).return_annotation is rules.Rule}
+    assert factories == set(lanes.RULES)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int64", "uint8", "bool"])
+def test_bias_may_have_any_real_dtype(dtype):
+    lane = dataclasses.replace(LANES["forward_softmax-float32"], bias=dtype)
+    assert ".visible .entry" in lane.ptx((9, 0))
