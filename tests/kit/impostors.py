@@ -65,9 +65,9 @@ def streamed(
             rescale = np.ones_like(rescale)
         p = np.exp(s - shift) if fault == "NaN behind the mask" else np.where(seen, np.exp(s - shift), 0)
         running_sum = rescale * running_sum + p.sum(axis=-1, keepdims=True)
-        accumulator = rescale * accumulator + _product(
-            p, seen, value[..., block, :], select=fault != "NaN behind the mask"
-        )
+        values = value[..., block, :]
+        added = p @ values if fault == "NaN behind the mask" else _visible_sum(p, seen, values)
+        accumulator = rescale * accumulator + added
         running_max = new_max
     empty = running_sum == 0
     output = accumulator / (running_sum if fault == "the empty row" else np.where(empty, 1, running_sum))

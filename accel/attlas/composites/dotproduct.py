@@ -27,5 +27,4 @@ def merge_attention_partials(here: "Place", first: Partial, second: Partial) -> 
 def finish_attention_partial(here: "Place", partial: Partial) -> Any:
     """Divide, and give 0 where nothing was visible."""
     _, total, accumulator = partial
-    empty = (total == 0)[..., None]
-    return here.xp.where(empty, 0, accumulator / here.xp.where(empty, 1, total[..., None]))
+    return accumulator / here.xp.where(total == 0, 1, total)[..., None]

@@ -63,7 +63,7 @@ def memory_efficient_attention(
 ) -> Any:
     """Return softmax attention in tiles of at most the given size (and of this engine's own, where that is less)."""
     tiles = Tiles(query, key, value, mask=mask, bias=bias, causal=causal, rows=query_chunk_size, columns=key_chunk_size)
-    return softmax_attended(tiles, dot_scores(query, key, scale, bias), value, empty_is_zero=True)
+    return softmax_attended(tiles, dot_scores(query, key, scale, bias), value)
 
 
 def attention_partial(

@@ -17,19 +17,11 @@ Contribution = Callable[[Any, Tile, Any], Any]
 """Maps (weights, tile, visible) to what they add to the accumulator, (..., rows, width)."""
 
 
-def softmax_attended(
-    tiles: Tiles, score: Score, value: Any, return_weights: bool = False, empty_is_zero: bool = False
-) -> Any:
-    """Return the mean of the values under the softmax of a score.
-
-    A visible NaN counts also in a row whose scores are all -inf, so that all its weights are 0; with `empty_is_zero`
-    it does not: such a row is 0, as `finish_attention_partial` says.
-    """
+def softmax_attended(tiles: Tiles, score: Score, value: Any, return_weights: bool = False) -> Any:
+    """Return the mean of the values under the softmax of a score."""
 
     def fold(band: Tile, contribution: Contribution) -> tuple[Any, Score]:
         maximum, total, accumulator = softmax_partial(tiles, band, score, contribution)
-        if empty_is_zero:
-            accumulator = tiles.xp.where(total == 0, 0, accumulator)
         return accumulator / nonzero(tiles, total), softmax_weights(tiles, score, maximum, total)
 
     return _attended(tiles, value, return_weights, fold)

@@ -53,23 +53,36 @@ def attend(
 
     With `divide`, the weights are divided by their sum (where that is not 0).
     """
-    problem = lay_out(
-        query,
-        key,
-        value,
-        mask=mask,
-        bias=bias,
-        diagonal=causal_diagonal(causal, query, key),
-        parameters=parameters,
-        divide=divide,
-    )
+    options: dict[str, Any] = {
+        "mask": mask,
+        "bias": bias,
+        "diagonal": causal_diagonal(causal, query, key),
+        "parameters": parameters,
+        "divide": divide,
+    }
     kernels = kernels_of(build, query.dtype)
+    problem = lay_out(query, key, value, **options)
     output, maximum, total = run_forward(problem, kernels)
     if not return_weights:
         return output
+    if problem.batch != score_batch(query, key, mask, bias):
+        problem = lay_out_scores(query, key, **options)
+        _, maximum, total = run_forward(problem, kernels)
     weights = np.zeros((*problem.batch, problem.size.m, problem.size.n), dtype=query.dtype)
     over_queries(problem, kernels.weights, maximum, total, weights)
     return AttentionResult(output, weights)
+
+
+def score_batch(*arrays: Array | None) -> tuple[int, ...]:
+    """The leading axes of scores: values may have more."""
+    return np.broadcast_shapes(*(array.shape[:-2] for array in arrays if array is not None))
+
+
+def lay_out_scores(query: Array, key: Array, *, mask: Array | None, bias: Array | None, **options: Any) -> Problem:
+    """Lay a call without values out: values of width 0 leave the row statistics and weights."""
+    batch = score_batch(query, key, mask, bias)
+    no_values = np.empty((key.shape[-2], 0), dtype=key.dtype)
+    return lay_out(query, key, no_values, mask=mask, bias=bias, batch=batch, **options)
 
 
 def run_forward(problem: Problem, kernels: Kernels) -> tuple[Array, Array, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from attlas_ref.contract import AttentionPartial, AttentionVJP, AttentionVJPWithBias
 
-from .attention import attend, causal_diagonal, dot_scale, kernels_of, run_forward
+from .attention import attend, causal_diagonal, dot_scale, kernels_of, lay_out_scores, run_forward, score_batch
 from .backward import Backward, softmax_gradients
 from .gradient import GradientKernels, build_gradient
 from .operands import Array, lay_out
@@ -93,16 +93,17 @@ def attention_partial(
     key_offset: int,
 ) -> AttentionPartial:
     """See `attlas_ref.dotproduct.attention_partial`."""
-    problem = lay_out(
-        query,
-        key,
-        value,
-        mask=mask,
-        bias=bias,
-        diagonal=query_offset - key_offset if causal else None,
-        parameters=(dot_scale(scale, query), 1.0),
-    )
-    accumulator, maximum, total = run_forward(problem, kernels_of(build_softmax, query.dtype))
+    options: dict[str, Any] = {
+        "mask": mask,
+        "bias": bias,
+        "diagonal": query_offset - key_offset if causal else None,
+        "parameters": (dot_scale(scale, query), 1.0),
+    }
+    kernels = kernels_of(build_softmax, query.dtype)
+    problem = lay_out(query, key, value, **options)
+    accumulator, maximum, total = run_forward(problem, kernels)
+    if problem.batch != score_batch(query, key, mask, bias):
+        _, maximum, total = run_forward(lay_out_scores(query, key, **options), kernels)
     return AttentionPartial(maximum, total, accumulator)
 
 
@@ -117,11 +118,9 @@ def attention_energy(
     temperature: float,
 ) -> Array:
     """See `attlas_ref.dotproduct.attention_energy`: the row statistics of attention to values of width 0."""
-    no_values = np.empty((key.shape[-2], 0), dtype=key.dtype)
-    problem = lay_out(
+    problem = lay_out_scores(
         query,
         key,
-        no_values,
         mask=mask,
         bias=bias,
         diagonal=causal_diagonal(causal, query, key),

@@ -84,28 +84,29 @@ def _build_over_queries(real: Real, score: Score) -> Any:
     begin_gradient, advance = _build_begin(real, score), softmax(real).step
     open_operands, open_scratch, reals, exp = real.open_operands, real.open_scratch, real.pointer, real.exp
 
-    def begin_mean(scratch, lanes, rows):
-        """Guess each lane's mean: <g, v> of its first key of any weight."""
-        for row in range(rows - 1, -1, -1):
-            start = row * lanes
-            for lane in range(lanes):
-                slope = scratch.slopes[start + lane]
-                counts = (scratch.scores[start + lane] > zero) & (slope - slope == zero)
-                scratch.mean[lane] = slope if counts else scratch.mean[lane]
-
     def add_mean(scratch, lanes, rows):
-        """mean += Σ_rows weight (<g, v> - mean) / total: exact where all <g, v> are equal."""
-        mean, line = scratch.mean, scratch.line
+        """mean = pivot + (Σ_before weight (mean - pivot) + Σ_rows weight (<g, v> - pivot)) / total.
+
+        The pivot is <g, v> of the heaviest key: what is left over is small where one key has nearly all the weight.
+        """
+        mean, total, before = scratch.mean, scratch.total, scratch.before
+        line, pivot = scratch.line, scratch.pivot
         for lane in range(lanes):
-            finite = mean[lane] - mean[lane] == zero
-            line[lane] = zero if finite else mean[lane] * scratch.rescale[lane]
-            mean[lane] = mean[lane] if finite else zero
+            pivot[lane] = mean[lane] if mean[lane] - mean[lane] == zero else zero
         for row in range(rows):
             start = row * lanes
             for lane in range(lanes):
-                line[lane] += scratch.scores[start + lane] * (scratch.slopes[start + lane] - mean[lane])
+                slope = scratch.slopes[start + lane]
+                heaviest = (scratch.scores[start + lane] == one) & (slope - slope == zero)
+                pivot[lane] = slope if heaviest else pivot[lane]
         for lane in range(lanes):
-            mean[lane] += line[lane] / (one if scratch.total[lane] == zero else scratch.total[lane])
+            line[lane] = before[lane] * scratch.rescale[lane] * (mean[lane] - pivot[lane])
+        for row in range(rows):
+            start = row * lanes
+            for lane in range(lanes):
+                line[lane] += scratch.scores[start + lane] * (scratch.slopes[start + lane] - pivot[lane])
+        for lane in range(lanes):
+            mean[lane] = pivot[lane] + line[lane] / (one if total[lane] == zero else total[lane])
 
     def slopes(scratch, lanes, rows, hidden):
         slope, shift, inverse, mean = scratch.slopes, scratch.shift, scratch.total, scratch.mean
@@ -118,7 +119,7 @@ def _build_over_queries(real: Real, score: Score) -> Any:
             hide(slope, scratch.visible, rows * lanes, zero)
 
     of = f"{score.__qualname__}, {real.dtype}"
-    begin_mean, add_mean, slopes = part(begin_mean, of), part(add_mean, of), part(slopes, of)
+    add_mean, slopes = part(add_mean, of), part(slopes, of)
 
     def over_queries(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
@@ -132,7 +133,6 @@ def _build_over_queries(real: Real, score: Score) -> Any:
             fill(scratch.shift, lanes, zero)
             fill(scratch.total, lanes, zero)
             fill(scratch.mean, lanes, zero)
-            fresh = True
             end = min(size.n, first + used + size.diagonal)
             for sweep in range(2):
                 for row in range(0, end, size.keys):
@@ -142,12 +142,11 @@ def _build_over_queries(real: Real, score: Score) -> Any:
                         continue
                     weight_slopes(operands, scratch, member, lanes, row, rows)
                     if sweep == 0:
+                        for lane in range(lanes):
+                            scratch.before[lane] = scratch.total[lane]
                         advance(operands, scratch, lanes, rows, hidden)
                         if hidden:
                             hide(scratch.slopes, scratch.visible, rows * lanes, zero)
-                        if fresh:
-                            begin_mean(scratch, lanes, rows)
-                            fresh = False
                         add_mean(scratch, lanes, rows)
                         continue
                     slopes(scratch, lanes, rows, hidden)

@@ -84,9 +84,11 @@ class Scratch(NamedTuple):
     grads: Any
     """(d, lanes)."""
     maximum: Any
-    """(lanes,), like the six that follow."""
+    """(lanes,), like the eight that follow."""
     total: Any
+    before: Any
     mean: Any
+    pivot: Any
     shift: Any
     rescale: Any
     line: Any
@@ -156,7 +158,8 @@ def build_open(itemsize: int) -> tuple[Any, Any]:
         return Scratch(
             reals(table[0]), reals(table[1]), reals(table[2]), reals(table[3]), reals(table[4]), reals(table[5]),
             reals(table[6]), reals(table[7]), reals(table[8]), reals(table[9]), reals(table[10]), reals(table[11]),
-            reals(table[12]), reals(table[13]), reals(table[14]), bytes_at(table[15]),
+            reals(table[12]), reals(table[13]), reals(table[14]), reals(table[15]), reals(table[16]),
+            bytes_at(table[17]),
         )  # fmt: skip
 
     return part(operands, of=f"{itemsize} bytes"), part(scratch, of=f"{itemsize} bytes")

@@ -89,6 +89,7 @@ def lay_out(
     bias: Array | None,
     diagonal: int | None,
     gradient: Array | None = None,
+    batch: tuple[int, ...] | None = None,
     order: int = 1,
     parameters: tuple[float, ...],
     divide: bool = False,
@@ -97,14 +98,16 @@ def lay_out(
 ) -> Problem:
     """Lay a call out.
 
-    `diagonal` None: nothing is causal. Block sizes given are upper bounds. With order -1, the caller has swapped the
+    `diagonal` None: nothing is causal. `batch`: the leading axes, if not those of the arrays. Block sizes given are
+    upper bounds. With order -1, the caller has swapped the
     roles of queries and keys (and transposed mask and bias).
     """
     dtype = query.dtype
     m, d = query.shape[-2:]
     n, e = value.shape[-2:]
     arrays = [query, key, value] + ([] if gradient is None else [gradient])
-    batch = np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
+    if batch is None:
+        batch = np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
     late_bias = None
     if bias is not None and bias.dtype != dtype:
         if bias.size <= sum(array.size for array in arrays):
@@ -169,7 +172,9 @@ class Workspace:
             grads=size.d * lanes,
             maximum=lanes,
             total=lanes,
+            before=lanes,
             mean=lanes,
+            pivot=lanes,
             shift=lanes,
             rescale=lanes,
             line=lanes,

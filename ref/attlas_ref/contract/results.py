@@ -9,7 +9,7 @@ class AttentionResult(NamedTuple):
     output: Any
     """(..., m, e)"""
     weights: Any
-    """(..., m, n): after normalisation, exactly 0 where a query does not see a key."""
+    """(..., m, n): after normalization, exactly 0 where a query does not see a key."""
 
 
 class AttentionPartial(NamedTuple):

@@ -1,4 +1,4 @@
-"""Shape signatures in the manner of NumPy's generalised ufuncs: ``"(m,d),(n,d),(n,e)->(m,e)"``.
+"""Shape signatures in the manner of NumPy's generalized ufuncs: ``"(m,d),(n,d),(n,e)->(m,e)"``.
 
 A letter is a size; the same letter is the same size wherever it stands. Leading axes are not written: they broadcast.
 ``{...}`` groups arrays that travel as one argument, such as the triple of a partial attention.

@@ -1,6 +1,6 @@
 r"""The energy whose slope is attention.
 
-The normaliser of a softmax is a partition function. Its logarithm, with a minus sign and in units of the temperature,
+The normalizer of a softmax is a partition function. Its logarithm, with a minus sign and in units of the temperature,
 is an energy: low where a query has a key to its liking. Attention is the (negative) gradient of this energy, which is
 what makes a Hopfield network out of an attention layer.
 

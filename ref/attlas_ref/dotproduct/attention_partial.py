@@ -229,8 +229,8 @@ def finish_attention_partial(partial: tuple[Reals, Reals, Reals]) -> Reals:
     array([[0.5, 2. ]])
     """
     _, total, accumulator = partial
-    empty = (total == 0)[..., None]
-    return np.where(empty, 0, accumulator / np.where(empty, 1, total[..., None]))
+    # A partial without keys has the accumulator 0, which stays 0.
+    return accumulator / np.where(total == 0, 1, total)[..., None]
 
 
 def _rescale(old: Reals, new: Reals) -> Reals:

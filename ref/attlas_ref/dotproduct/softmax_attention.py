@@ -14,7 +14,7 @@ and with $M_i = \max_l z_{il}$ every exponent is at most 0 and the sum at least 
 
 **Conventions that differ between libraries.** A causal mask is aligned at the end (the last query sees the last
 key), as in FlashAttention and unlike PyTorch's `is_causal=True` when m differs from n. A query that sees no key
-gets zeros. A mask removes a pair *before* the normaliser; it is never added as a large negative number.
+gets zeros. A mask removes a pair *before* the normalizer; it is never added as a large negative number.
 """
 
 import numpy as np
@@ -84,8 +84,8 @@ def softmax_attention(
     Cost: m n (d + e) multiplications; this reference holds the (m, n) weights, an engine streams over blocks of keys
     and holds O((m + n)(d + e)).
 
-    Neighbours: `memory_efficient_attention` is the same function with bounded memory, `attention_energy` the
-    logarithm of its normaliser, `softmax_attention_vjp` its gradient, `sigmoid_attention` the same scores without
+    Neighbors: `memory_efficient_attention` is the same function with bounded memory, `attention_energy` the
+    logarithm of its normalizer, `softmax_attention_vjp` its gradient, `sigmoid_attention` the same scores without
     competition between the keys.
 
     References

@@ -1,7 +1,7 @@
 r"""Attention by rectified scores.
 
 The cheapest non-negative weight is $\max(s, 0)$: no exponential, and exact zeros for every key with a negative score.
-Without a normaliser the output would grow with the number of keys; dividing by that number, $n$ (a constant, not a
+Without a normalizer the output would grow with the number of keys; dividing by that number, $n$ (a constant, not a
 statistic of the row), was found to let vision transformers train as with a softmax.
 
 `normalize="sum"` divides by the row's own sum instead and gives weighted means; a row without any positive score then
@@ -80,7 +80,7 @@ def relu_attention(
     References
     ----------
     Wortsman et al., "Replacing softmax with ReLU in Vision Transformers", 2023, arXiv 2309.08586.
-    Guo et al., "Active-Dormant Attention Heads", 2024, arXiv 2410.13835 (whose exact normalisation is not known to us).
+    Guo et al., "Active-Dormant Attention Heads", 2024, arXiv 2410.13835 (whose exact normalization is not known to us).
 
     Examples
     --------

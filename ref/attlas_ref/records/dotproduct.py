@@ -29,8 +29,9 @@ def _legal_partials(*partials: tuple[Any, Any, Any]) -> tuple[Any, ...]:
 
 
 def _totals_are_sums(function: str, values: dict[str, Any]) -> None:
-    for name, partial in values.items():
-        if bool((partial[1] < 0).any()):
+    for name, (_, total, _) in values.items():
+        # Numba's device arrays cannot be compared where they are.
+        if bool(((total.copy_to_host() if hasattr(total, "copy_to_host") else total) < 0).any()):
             raise ValueError(f"{function}: {name}[total] has a negative entry; it needs sums of exponentials, >= 0")
 
 

@@ -118,7 +118,9 @@ def _value(option: Option, choose: Choices) -> Any:
     raise TypeError(f"no way to draw a value of {option}")
 
 
+@st.composite
 def calls(
+    draw: st.DrawFn,
     name: str,
     *,
     dtypes: Collection[str] = DTYPES,
@@ -126,7 +128,7 @@ def calls(
     least: Mapping[str, int] | None = None,
     fixed: Mapping[str, Any] | None = None,
     plain: bool = False,
-) -> st.SearchStrategy[Call]:
+) -> Call:
     """Draw valid calls of a formulation.
 
     Parameters
@@ -148,8 +150,5 @@ def calls(
     -------
     strategy of Call
     """
-
-    def make(drawn: bytes) -> Call:
-        return build(plan_of(drawn, name, dtypes=dtypes, largest=largest, least=least, fixed=fixed, plain=plain))
-
-    return st.binary(min_size=BYTES, max_size=BYTES).map(make)
+    drawn = draw(st.binary(min_size=BYTES, max_size=BYTES))
+    return build(plan_of(drawn, name, dtypes=dtypes, largest=largest, least=least, fixed=fixed, plain=plain))
