@@ -33,7 +33,8 @@ def visible_pairs(query: Reals, key: Reals, mask: Booleans | None, causal: bool,
     visible = np.ones((m, n), dtype=bool)
     if causal:
         i, j = np.arange(m)[:, None], np.arange(n)
-        visible = j <= i + (n - m if offset is None else offset)
+        # Below -m nothing is visible and above n everything; more says nothing new and may not fit an integer.
+        visible = j <= i + (n - m if offset is None else max(-m, min(n, offset)))
     return visible if mask is None else visible & mask
 
 

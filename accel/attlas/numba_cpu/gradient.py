@@ -8,8 +8,8 @@ w = exp(s - maximum) / total. Two passes, and the second mirrors the first:
 - over blocks of keys (lanes are keys, every operand swapped): grad_key = Σ_queries ds q, grad_value = Σ_queries w g.
 
 So every gradient row is summed by one thread in a fixed order, without atomics. <g, v> is the same sum to the last
-bit wherever it is computed, and the mean is streamed as a mean: where one key has all the weight, or all values are
-equal, <g, v> - mean is exactly 0. <g, out> in place of the mean would leave noise.
+bit wherever it is computed, and the mean is corrected for its own rounding: where one key has all the weight, or all
+values are equal, <g, v> - mean is exactly 0. <g, out> in place of the mean would leave noise.
 
 Bound by: multiply-adds, m n (5 d + 4 e) in all. Differs from the reference by rounding.
 """
@@ -85,28 +85,31 @@ def _build_over_queries(real: Real, score: Score) -> Any:
     open_operands, open_scratch, reals, exp = real.open_operands, real.open_scratch, real.pointer, real.exp
 
     def add_mean(scratch, lanes, rows):
-        """mean = pivot + (Σ_before weight (mean - pivot) + Σ_rows weight (<g, v> - pivot)) / total.
+        """Bring the mean up to date: an estimate, and then what rounding left of Σ weight (<g, v> - estimate) / total.
 
-        The pivot is <g, v> of the heaviest key: what is left over is small where one key has nearly all the weight.
+        In gradients <g, v> - mean nearly vanishes where one key has nearly all the weight or all values are alike; the
+        correction keeps it from being noise.
         """
-        mean, total, before = scratch.mean, scratch.total, scratch.before
-        line, pivot = scratch.line, scratch.pivot
+        mean, total, before, rescale = scratch.mean, scratch.total, scratch.before, scratch.rescale
+        line, estimate = scratch.line, scratch.estimate
         for lane in range(lanes):
-            pivot[lane] = mean[lane] if mean[lane] - mean[lane] == zero else zero
+            estimate[lane] = zero
+            line[lane] = zero
         for row in range(rows):
             start = row * lanes
             for lane in range(lanes):
-                slope = scratch.slopes[start + lane]
-                heaviest = (scratch.scores[start + lane] == one) & (slope - slope == zero)
-                pivot[lane] = slope if heaviest else pivot[lane]
+                estimate[lane] += scratch.scores[start + lane] * scratch.slopes[start + lane]
         for lane in range(lanes):
-            line[lane] = before[lane] * scratch.rescale[lane] * (mean[lane] - pivot[lane])
+            divisor = one if total[lane] == zero else total[lane]
+            estimate[lane] = (before[lane] * rescale[lane] * mean[lane] + estimate[lane]) / divisor
         for row in range(rows):
             start = row * lanes
             for lane in range(lanes):
-                line[lane] += scratch.scores[start + lane] * (scratch.slopes[start + lane] - pivot[lane])
+                line[lane] += scratch.scores[start + lane] * (scratch.slopes[start + lane] - estimate[lane])
         for lane in range(lanes):
-            mean[lane] = pivot[lane] + line[lane] / (one if total[lane] == zero else total[lane])
+            rest = before[lane] * rescale[lane] * (mean[lane] - estimate[lane]) + line[lane]
+            corrected = estimate[lane] + rest / (one if total[lane] == zero else total[lane])
+            mean[lane] = corrected if estimate[lane] - estimate[lane] == zero else estimate[lane]
 
     def slopes(scratch, lanes, rows, hidden):
         slope, shift, inverse, mean = scratch.slopes, scratch.shift, scratch.total, scratch.mean

@@ -88,7 +88,7 @@ class Scratch(NamedTuple):
     total: Any
     before: Any
     mean: Any
-    pivot: Any
+    estimate: Any
     shift: Any
     rescale: Any
     line: Any

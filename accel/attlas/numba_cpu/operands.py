@@ -174,7 +174,7 @@ class Workspace:
             total=lanes,
             before=lanes,
             mean=lanes,
-            pivot=lanes,
+            estimate=lanes,
             shift=lanes,
             rescale=lanes,
             line=lanes,

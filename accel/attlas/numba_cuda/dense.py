@@ -13,7 +13,7 @@ from .pairs import SCORE_GRADIENTS, WEIGHTS, build_gradient, build_pairs
 from .pieces import GRAD, KEY, QUERY
 from .rules import RuleFactory
 from .target import allocate, launch, shaped, upload
-from .tile import NORMALIZED, RAW, build_forward, build_statistics
+from .tile import build_forward, build_statistics
 
 
 class Attention:
@@ -46,11 +46,11 @@ class Attention:
         if self._score_batch == self.problem.batch:
             return self
         scores = self._without_value()
-        scores.output(RAW)
+        scores.output(normalized=False)
         return scores
 
-    def output(self, finish: int = NORMALIZED) -> Any:
-        """Return the output (..., m, e), and keep the row statistics."""
+    def output(self, normalized: bool = True) -> Any:
+        """Return the output (..., m, e), divided by the sum of the weights or not, and keep the row statistics."""
         p = self.problem
         shape = (*self.rows, p.e)
         result = allocate(shape, p.dtype)
@@ -60,7 +60,7 @@ class Attention:
         launch(
             build_forward(p.block, p.real, self.rule), blocks, p.block.threads,
             *p.sizes(), query, key, value, mask, bias, p.layout,
-            *self.numbers, finish, result, self.maximum, self.total,
+            *self.numbers, int(normalized), result, self.maximum, self.total,
         )  # fmt: skip
         return shaped(result, shape)
 
@@ -124,7 +124,7 @@ class Attention:
 
 def attend(attention: Attention, return_weights: bool, normalized: bool = True) -> Any:
     """Return the output, with the weights if wanted; `normalized` divides by the sum of the weights."""
-    output = attention.output(NORMALIZED if normalized else RAW)
+    output = attention.output(normalized)
     return AttentionResult(output, attention.of_scores().weights(normalized)) if return_weights else output
 
 

@@ -8,7 +8,6 @@ from . import rules
 from .dense import Attention, attend
 from .operands import shape_of
 from .target import shaped
-from .tile import NORMALIZED_OR_ZERO, RAW
 
 
 def softmax_attention(
@@ -81,7 +80,7 @@ def memory_efficient_attention(
 ) -> Any:
     """Compute `attlas_ref.memory_efficient_attention`; the chunks are the kernel's tiles, which are smaller."""
     attention = Attention(rules.softmax, query, key, value, mask=mask, bias=bias, scale=scale, causal=causal)
-    return attention.output(NORMALIZED_OR_ZERO)
+    return attention.output()
 
 
 def attention_partial(
@@ -99,7 +98,7 @@ def attention_partial(
     """Compute `attlas_ref.attention_partial`."""
     diagonal = query_offset - key_offset if causal else None
     attention = Attention(rules.softmax, query, key, value, mask=mask, bias=bias, scale=scale, diagonal=diagonal)
-    accumulator = attention.output(RAW)
+    accumulator = attention.output(normalized=False)
     scores = attention.of_scores()
     return AttentionPartial(shaped(scores.maximum, scores.rows), shaped(scores.total, scores.rows), accumulator)
 

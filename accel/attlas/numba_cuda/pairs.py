@@ -1,9 +1,10 @@
 """What is made of all pairs once the row statistics are known: weight matrices and gradients.
 
 Bound by operations like the tile in `tile.py`, whose scheme it shares; a weight matrix is bound by the bytes it writes
-where d is below about 25 to 40 (data sheets give 12 to 20 single-precision operations per byte). With the maximum and the sum of each row at hand, any weight can be made again on its own, so
-nothing of size (m, n) is kept between passes. Each result has one block of threads that computes it, summing over the
-batch members that share it: no atomics, the same bits every time.
+where d is below about 25 to 40 (data sheets give 12 to 20 single-precision operations per byte). With the maximum and
+the sum of each row at hand, any weight can be made again on its own, so nothing of size (m, n) is kept between passes.
+Each result has one block of threads that computes it, summing over the batch members that share it: no atomics, the
+same bits every time.
 
 The gradients of queries, keys and values are three passes that each make the scores again: 6 d + 4 e multiply-adds per
 pair with the row statistics, where one fused backward pass would take 4 d + 3 e but add into memory that blocks share.

@@ -35,9 +35,6 @@ from .pieces import (
 from .rules import Real, RuleFactory, dot
 from .target import cuda, kernel
 
-RAW, NORMALIZED, NORMALIZED_OR_ZERO = range(3)
-"""What becomes of an accumulator: it stays; it is divided by the sum of weights unless that is 0; then it is 0."""
-
 
 @functools.cache
 def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
@@ -57,7 +54,7 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
 
     def forward(
         first, block_count, m, n, d, e, diagonal, query, key, value, mask, bias, layout,
-        scale, first_number, second_number, finish, output, maximum, total,
+        scale, first_number, second_number, normalized, output, maximum, total,
     ):  # fmt: skip
         left = cuda.shared.array(left_shape, real)
         right = cuda.shared.array(right_shape, real)
@@ -149,11 +146,8 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
                     channel = e0 + x + o * across
                     if channel < e:
                         result = accumulator[r, o]
-                        if finish != RAW:
-                            if row_total != zero:
-                                result /= row_total
-                            elif finish == NORMALIZED_OR_ZERO:
-                                result = zero
+                        if normalized and row_total != zero:
+                            result /= row_total
                         output[(batch * m + i) * e + channel] = result
 
     return kernel(forward)

@@ -22,7 +22,7 @@ LAW_SIZE = 9
 
 def _settings(max_examples: int | None) -> settings:
     """The profile that is loaded, without a time limit per case; kernels compile at their first."""
-    unhurried = settings(deadline=None, suppress_health_check=list(HealthCheck))
+    unhurried = settings(deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
     return settings(unhurried, max_examples=max_examples) if max_examples else unhurried
 
 
@@ -65,7 +65,14 @@ def check_law(candidate: Candidate, law: Law, subject: str, max_examples: int | 
 
     @_settings(max_examples)
     @given(
-        calls(subject, dtypes=law.dtypes, largest=LAW_SIZE, least=law.least, fixed=law.fixed_for(subject), plain=True)
+        calls(
+            subject,
+            dtypes=law.dtypes,
+            largest=min(LAW_SIZE, candidate.largest // 2),
+            least=law.least,
+            fixed=law.fixed_for(subject),
+            plain=True,
+        )
     )
     def check(call: Call) -> None:
         judge(candidate, law, call)

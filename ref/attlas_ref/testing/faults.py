@@ -36,7 +36,7 @@ def bad_calls(name: str) -> list[BadCall]:
     """Return calls of a formulation with one mistake each: in every array and every option.
 
     >>> [bad for bad in bad_calls("attention_energy") if bad.argument == "temperature"][0]
-    attention_energy: temperature is nan
+    attention_energy: temperature is None
     """
     record = find(name)
     call = example_call(name, np.random.default_rng(0), sizes={"m": 3, "n": 5, "d": 4, "e": 2}, batch=(2,))
