@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real_blocks: blocks of the CPU engine as users have them")
     config.addinivalue_line("markers", "formulations(condition): only those whose record fulfills the condition")
     chosen = config.getoption("--candidates")
     names = chosen.split(",") if chosen else list(CANDIDATES)
@@ -94,14 +95,24 @@ def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the array programs' tiles so small that drawn calls have several, with remainders."""
+def small_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make blocks so small that drawn calls have several, with remainders; tests of real blocks say so.
+
+    Tests of one engine, of the command line and of the pages run with the blocks that users have.
+    """
     if "cupy-as-numpy" in CANDIDATES:
         from attlas.cupy_gpu import tile
 
         monkeypatch.setattr(tile, "ROWS", 4)
         monkeypatch.setattr(tile, "MATRIX_ENTRIES", 16)
         monkeypatch.setattr(tile, "TILE_ENTRIES", 48)
+    drawn = request.path.parent.name in ("tests", "contract", "kit")
+    if "numba" in CANDIDATES and drawn and request.node.get_closest_marker("real_blocks") is None:
+        from attlas.numba_cpu import backward, operands
+
+        monkeypatch.setattr(operands, "QUERIES_PER_BLOCK", 5)
+        monkeypatch.setattr(operands, "KEYS_PER_BLOCK", 3)
+        monkeypatch.setattr(backward, "SLAB", 4)
 
 
 # Each process counts what it has run; with pytest-xdist the workers hand their counts to the controller.

@@ -29,6 +29,7 @@ def test_results_are_within_budget(candidate: Candidate, name: str) -> None:
     check_equivalence(candidate, name)
 
 
+@pytest.mark.real_blocks
 @pytest.mark.formulations.with_args(is_dense)
 @pytest.mark.parametrize("mask", [None, "random"])
 def test_the_last_partial_block_counts(candidate: Candidate, name: str, mask: str | None) -> None:

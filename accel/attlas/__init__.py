@@ -9,6 +9,8 @@ from typing import Any
 from attlas_ref.contract import AttentionPartial, AttentionResult, AttentionVJP, AttentionVJPWithBias
 from attlas_ref.records import all_records, find
 
+from .threads import get_num_threads, set_num_threads
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "AttentionVJP",
     "AttentionVJPWithBias",
     "__version__",
+    "get_num_threads",
+    "set_num_threads",
 ]
 __all__ += [record.name for record in all_records()]
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from attlas.threads import get_num_threads as get_num_threads
+from attlas.threads import set_num_threads as set_num_threads
 from attlas_ref.contract.results import AttentionPartial as AttentionPartial
 from attlas_ref.contract.results import AttentionResult as AttentionResult
 from attlas_ref.contract.results import AttentionVJP as AttentionVJP

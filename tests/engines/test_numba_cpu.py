@@ -153,6 +153,7 @@ def test_chunk_sizes_bound_the_blocks() -> None:
         query, key, value, mask=None, bias=None, diagonal=None, parameters=(), queries_per_block=7, keys_per_block=11
     )
     assert (laid.size.queries, laid.size.keys) == (7, 11)
+    query, key, value = heads(0, 20, 30)
     for chunks in ((1, 1), (7, 11), (10_000, 10_000)):
         in_budget("memory_efficient_attention", query, key, value, query_chunk_size=chunks[0], key_chunk_size=chunks[1])
 

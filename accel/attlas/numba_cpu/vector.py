@@ -10,7 +10,7 @@ all lanes, with any strides: keys and values are never packed, transposed or cop
 stay in registers for the whole sum.
 
 Bound by: multiply-adds. A tile of 4 × 6 vectors does 24 of them for 6 + 4 loads; AVX-512 has 32 registers for
-24 accumulators, 6 vectors of x and 1 spread number. LLVM's own vectoriser does not find this form, so the tile is
+24 accumulators, 6 vectors of x and 1 spread number. LLVM's own vectorizer does not find this form, so the tile is
 written as LLVM instructions. A sum runs in the order of the steps in every lane, so a result does not depend on which
 tile or lane computes it.
 """

@@ -39,10 +39,16 @@ def bias_of(kind: str, plan: Plan, rng: np.random.Generator) -> NDArray[Any]:
 
 def visible_in(call: Call) -> NDArray[np.bool_]:
     """Which query sees which key in a dense call, at full shape (..., m, n)."""
+    visible = rule_of(call)
+    leading = np.broadcast_shapes(*(array.shape[:-2] for array in call.arrays))
+    return np.broadcast_to(visible, (*leading, *visible.shape[-2:])).copy()
+
+
+def rule_of(call: Call) -> NDArray[np.bool_]:
+    """The same with the leading axes of the mask alone, (m, n) if there is none."""
     query, key = call.arrays[:2]
     m, n = query.shape[-2], key.shape[-2]
-    leading = np.broadcast_shapes(*(array.shape[:-2] for array in call.arrays))
-    visible = np.ones((*leading, m, n), dtype=bool)
+    visible = np.ones((m, n), dtype=bool)
     if call.options.get("causal"):
         offset = n - m
         if "query_offset" in find(call.name).options:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..pairs import is_dense, visible_in
+from ..pairs import is_dense, rule_of, visible_in
 from ..plan import Call
 from .inputs import along, filled, is_attention, parts, results_along, take
 from .law import Evaluate, Relation, equal, law, names_where, same
@@ -130,7 +130,7 @@ def _replaced(call: Call, seen: Any, rng: np.random.Generator) -> tuple[Call, Ca
 
 @law(DENSE, statement="f(causal=True) = f(mask = [j <= i + n - m])", fixed={"causal": True})
 def causal_is_a_mask(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
-    return _equal(call.by(f), call.given(mask=visible_in(call), causal=False).by(f))
+    return _equal(call.by(f), call.given(mask=rule_of(call), causal=False).by(f))
 
 
 @law(BY_DOT_PRODUCT, statement="f(q, k, v, scale=s) = f(s q, k, v, scale=1)")
