@@ -4,6 +4,8 @@ VENV ?= .venv
 # `make test EXTRAS=dev,peers` adds PyTorch, beside which some references are then checked too.
 EXTRAS ?= dev
 WORKERS ?= 2
+# The theme announces the end of its maintenance at every build.
+export NO_MKDOCS_2_WARNING := 1
 
 BIN := $(VENV)/bin
 comma := ,
@@ -21,11 +23,11 @@ tour: $(BASE)  ## Run every formulation on real attention heads; print the table
 	$(BIN)/attlas tour --output report
 
 test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for three GPUs and run in the simulator
-	$(BIN)/python -m pytest -n $(WORKERS)
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 simulator: $(DEV)  ## Run the tests of the CUDA engine in Numba's simulator
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS)
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 doctest: $(DEV)  ## Run the examples in the docstrings
 	$(BIN)/python -m pytest --doctest-modules ref accel
@@ -53,7 +55,7 @@ bench: $(PEERS)  ## Time references, engines and PyTorch side by side; write doc
 	$(BIN)/attlas bench --all --write docs/benchmarks.json
 
 fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
-	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) tests/test_equivalence.py tests/test_laws.py
+	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_equivalence.py tests/test_laws.py
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas .pytest_cache .mypy_cache .ruff_cache .hypothesis
