@@ -72,7 +72,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not SIMULATED:
         return
-    shares = {"test_equivalence.py": 1, "test_laws.py": 4}
+    whole = ("test_equivalence.py", "test_numba_cuda_simulator.py", "test_array_kinds.py")
+    shares = {"test_laws.py": 4, **dict.fromkeys(whole, 1)}
     kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares.get(item.path.name, 8) == 0]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
@@ -108,11 +109,12 @@ def small_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(tile, "TILE_ENTRIES", 48)
     drawn = request.path.parent.name in ("tests", "contract", "kit")
     if "numba" in CANDIDATES and drawn and request.node.get_closest_marker("real_blocks") is None:
-        from attlas.numba_cpu import backward, operands
+        from attlas.numba_cpu import backward, few, operands
 
         monkeypatch.setattr(operands, "QUERIES_PER_BLOCK", 5)
         monkeypatch.setattr(operands, "KEYS_PER_BLOCK", 3)
         monkeypatch.setattr(backward, "SLAB", 4)
+        monkeypatch.setattr(few, "KEYS_PER_CHUNK", 4)
 
 
 # Each process counts what it has run; with pytest-xdist the workers hand their counts to the controller.

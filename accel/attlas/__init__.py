@@ -22,7 +22,7 @@ __all__ = [
     "get_num_threads",
     "set_num_threads",
 ]
-__all__ += [record.name for record in all_records()]
+__all__ += [record.name for record in all_records() if record.runs]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +32,8 @@ def __getattr__(name: str) -> Any:
         record = find(name)
     except LookupError as error:
         raise AttributeError(f"module {__name__!r}: {error}") from None
+    if not record.runs:
+        raise AttributeError(f"module {__name__!r}: no engine computes {name} yet; attlas_ref.{name} is its reference")
     from .dispatch import public_function
 
     # Of two threads that ask at once both get the same function: it must stay the one that a pickle names.

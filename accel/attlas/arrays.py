@@ -265,7 +265,10 @@ KINDS: dict[str, Kind] = {
 
 def kind_of(array: Any) -> Kind | None:
     """Return the kind of an array, or None if no kind owns it."""
-    return next((kind for kind in KINDS.values() if kind.owns(array)), None)
+    for kind in KINDS.values():
+        if kind.owns(array):
+            return kind
+    return None
 
 
 def owner(array: Any) -> Kind:

@@ -28,17 +28,16 @@ def public_function(record: Record) -> Callable[..., Any]:
     """Make the public function of a formulation: the reference's signature and lesson, an engine's speed."""
     if record.kind == "U":
         return record.reference
-    signature = record.python_signature
 
     def accelerated(*args: Any, backend: str | None = None, **kwargs: Any) -> Any:
-        call = bind(record, signature, args, kwargs)
+        call = bind(record, args, kwargs)
         like, device = arrays.kind_of_call(call)
         return run(engine_named(like.engine if backend is None else backend, record.name), call, like, device)
 
     accelerated.__module__ = "attlas"
     accelerated.__name__ = accelerated.__qualname__ = record.name
     accelerated.__doc__ = _with_backend(record.reference.__doc__ or "")
-    shown = public_signature(signature)
+    shown = public_signature(record.python_signature)
     accelerated.__signature__ = shown  # type: ignore[attr-defined]
     accelerated.__annotations__ = {p.name: p.annotation for p in shown.parameters.values()}
     accelerated.__annotations__["return"] = shown.return_annotation
@@ -54,14 +53,15 @@ def public_signature(signature: inspect.Signature) -> inspect.Signature:
 
 def _of_any_library(annotation: Any) -> Any:
     """Replace NumPy's arrays in an annotation by Any."""
-    if get_origin(annotation) is np.ndarray:
-        return Any
-    parts = get_args(annotation)
-    if not any(get_origin(part) is np.ndarray for part in parts):
+    if not _holds_arrays(annotation):
         return annotation
     if get_origin(annotation) is tuple:
-        return tuple[tuple(map(_of_any_library, parts))]  # type: ignore[misc]
+        return tuple[tuple(map(_of_any_library, get_args(annotation)))]  # type: ignore[misc]
     return Any
+
+
+def _holds_arrays(annotation: Any) -> bool:
+    return get_origin(annotation) is np.ndarray or any(map(_holds_arrays, get_args(annotation)))
 
 
 def run(engine: Engine, call: Bound, like: arrays.Kind, device: Any = None) -> Any:
@@ -87,7 +87,7 @@ def call_on(engine: Engine, name: str, *args: Any, **kwargs: Any) -> Any:
     record = find(name)
     if record.kind == "U":
         return record.reference(*args, **kwargs)
-    call = bind(record, record.python_signature, args, kwargs)
+    call = bind(record, args, kwargs)
     return run(engine, call, *arrays.kind_of_call(call))
 
 

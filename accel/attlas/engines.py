@@ -65,7 +65,20 @@ class Place:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         from attlas_ref.records import find
 
-        return self.engine.function(find(name))
+        from . import arrays
+
+        function, kind = self.engine.function(find(name)), arrays.kind_of_compositions(self.engine.arrays)
+        if kind.name == self.engine.arrays:
+            return function
+        # What the engine returns is handed on as arrays on which a composition can compute.
+        return lambda *args, **options: _each(kind.take, function(*args, **options))
+
+
+def _each(take: Callable[[Any, None], Any], result: Any) -> Any:
+    """Take every array of a result."""
+    if isinstance(result, tuple):
+        return type(result)(*(_each(take, part) for part in result))
+    return take(result, None)
 
 
 def simulated() -> bool:

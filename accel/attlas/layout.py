@@ -71,11 +71,12 @@ def layout_of(
 
     padded = [0] * (len(batch) + core - len(steps)) + steps
     leading, inner = padded[: len(batch)], padded[len(batch) :]
-    offsets = np.full(batch, -lowest, dtype=np.int64)
-    for axis, (step, size) in enumerate(zip(leading, batch, strict=True)):
-        along = np.arange(size, dtype=np.int64) * step
-        offsets += along.reshape([-1 if a == axis else 1 for a in range(len(batch))])
-    return Layout(lowest, extent, offsets.reshape(-1), inner[0], inner[1] if core == 2 else 0)
+    offsets = np.array([-lowest], dtype=np.int64)
+    for step, size in zip(leading, batch, strict=True):
+        if size != 1:
+            along = np.arange(size, dtype=np.int64) * step
+            offsets = np.add.outer(offsets, along).reshape(-1)
+    return Layout(lowest, extent, offsets, inner[0], inner[1] if core == 2 else 0)
 
 
 def flat_memory(array: NDArray[Any], layout: Layout) -> NDArray[Any]:

@@ -29,8 +29,8 @@ def reference_stub() -> str:
 def engine_stub() -> str:
     """Return the stub of `attlas`: every function with its signature and `backend`, and whatever else is public."""
     imports: set[tuple[str, str]] = set()
-    functions = [_function(record, imports) for record in all_records() if record.kind != "U"]
-    made = {record.name for record in all_records() if record.kind != "U"}
+    functions = [_function(record, imports) for record in all_records() if record.engines and record.kind != "U"]
+    made = {record.name for record in all_records() if record.engines and record.kind != "U"}
     for name in attlas.__all__:
         if name not in made and name != "__version__":
             imports.add((getattr(attlas, name).__module__, name))
@@ -61,7 +61,8 @@ def _function(record: Record, imports: set[tuple[str, str]]) -> str:
     lines.append(f") -> {_annotation(signature.return_annotation, imports)}:")
     summary = (inspect.getdoc(function) or record.title).splitlines()[0]
     lesson = f"See `attlas_ref.{record.module}` for the lesson."
-    lines.append(textwrap.indent(f'"""{summary}\n\n{lesson}\n"""', "    "))
+    raw = "r" if "\\" in summary else ""
+    lines.append(textwrap.indent(f'{raw}"""{summary}\n\n{lesson}\n"""', "    "))
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from attlas_ref.records import Record
 
@@ -43,7 +44,8 @@ def figure_of(record: Record) -> Draw:
 def save(draw: Draw, theme: Theme, path: Path) -> str:
     """Draw a figure in one theme, write it as SVG and return its caption."""
     with themed(theme):
-        figure = Figure(figsize=SIZE, layout="constrained")
+        # Maps that keep their aspect would touch the edges without some padding.
+        figure = Figure(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12))
         caption = draw(figure)
         figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
     return caption

@@ -11,12 +11,18 @@ from attlas_ref.contract import Choice, Flag, Integer, Number
 from attlas_ref.data import alice
 from attlas_ref.records import Record
 
-from .style import color_scale, show_weights
+from .panels import draw_maps
 
 HEADS = ((1, 4), (3, 1))
 """(layer, head), counted from 0: one that looks for the next noun, one that looks for whom a word is about."""
 SENTENCE = slice(1, 16)
 """The first clause of the text."""
+LAYER_HEAD = HEADS[1]
+"""The head that most figures show."""
+ALL = slice(0, None)
+WORDS = slice(1, -1)
+"""All but the marks at the two ends, which draw much attention to themselves."""
+TEXT = "all-MiniLM-L6-v2 reading Alice's Adventures in Wonderland"
 SOURCE = "all-MiniLM-L6-v2 reading the first words of Alice's Adventures in Wonderland"
 
 
@@ -79,7 +85,7 @@ def weights_of_real_heads(record: Record) -> Callable[[Figure], str]:
         If the formulation does not map queries, keys and values to an output.
     """
     if record.signature != "(m,d),(n,d),(n,e)->(m,e)":
-        raise LookupError(f"{record.name} needs a figure of its own in docs/figures/{record.family}.py")
+        raise LookupError(f"{record.name} needs a figure of its own in docs/figures/{record.family}")
 
     def draw(figure: Figure) -> str:
         return draw_heads(figure, [(f"layer {layer}, head {head}", record, (layer, head), {}) for layer, head in HEADS])
@@ -89,12 +95,6 @@ def weights_of_real_heads(record: Record) -> Callable[[Figure], str]:
 
 def draw_heads(figure: Figure, panels: list[tuple[str, Record, tuple[int, int], Mapping[str, Any]]]) -> str:
     """Draw one heat map per panel (title, record, head, options) on a common scale; return the caption."""
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    matrices = [weights_of(record, real_head(*head), **options) for _, record, head, options in panels]
-    # Weights that may exceed 1, or be negative, widen the common scale.
-    low, high = min(0.0, *(w.min() for w in matrices)), max(1.0, *(w.max() for w in matrices))
-    words = real_head(*panels[0][2]).words
-    for axes, matrix, (title, *_) in zip(all_axes, matrices, panels, strict=True):
-        mesh = show_weights(axes, matrix, words, title, limits=(low, high), label_queries=axes is all_axes[0])
-    color_scale(figure, mesh, all_axes, "weight")
+    maps = [(title, weights_of(record, real_head(*head), **options)) for title, record, head, options in panels]
+    draw_maps(figure, maps, real_head(*panels[0][2]).words)
     return f"Each row shows how much one word takes from every word. {SOURCE}."

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 WEIGHTS = "viridis"
@@ -69,17 +70,18 @@ def show_weights(
     words: Sequence[str],
     title: str,
     *,
+    keys: Sequence[str] | None = None,
     limits: tuple[float, float] = (0, 1),
     map_: str = WEIGHTS,
     label_queries: bool = True,
 ) -> Any:
-    """Draw a matrix over words, the queries down the side and the keys along the foot."""
+    """Draw a matrix over words: the queries down the side, the keys (the same words if not given) along the foot."""
+    keys = words if keys is None else keys
     mesh = axes.pcolormesh(weights, cmap=map_, vmin=limits[0], vmax=limits[1], rasterized=True)
     axes.invert_yaxis()
     axes.set_aspect("equal")
-    middle = np.arange(len(words)) + 0.5
-    axes.set_xticks(middle, words, rotation=90)
-    axes.set_yticks(middle, words if label_queries else [""] * len(words))
+    axes.set_xticks(np.arange(len(keys)) + 0.5, keys, rotation=90)
+    axes.set_yticks(np.arange(len(words)) + 0.5, words if label_queries else [""] * len(words))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(title)
@@ -89,9 +91,10 @@ def show_weights(
     return mesh
 
 
-def color_scale(figure: Figure, mesh: Any, axes: Any, label: str) -> None:
-    """Put the color scale beside the panels."""
-    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, pad=0.02)
+def color_scale(figure: Figure, mesh: Any, axes: Any, label: str, *, below: bool = False) -> None:
+    """Put the color scale beside the panels, or below them, where many panels need the width."""
+    place: dict[str, Any] = {"location": "bottom", "shrink": 0.5, "aspect": 40} if below else {"shrink": 0.7}
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, ticks=MaxNLocator(6), **place)
     bar.set_label(label)
     bar.solids.set_rasterized(True)
     bar.outline.set_visible(False)

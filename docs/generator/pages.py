@@ -73,6 +73,8 @@ ENTRY = """\
 {source}. Runs on {engines}. Laws: [{laws}]({name}.md#laws).
 """
 
+NO_LAW = "None yet that ties it to another formulation: what must hold of it is tested on the reference itself."
+
 
 def formulation_page(record: Record, caption: str) -> str:
     """Return the page of a formulation: formula, figure, facts, lesson, function, laws."""
@@ -99,7 +101,7 @@ def formulation_page(record: Record, caption: str) -> str:
         code=text.code(record),
         shared_code=text.shared_code(record),
         module=record.module,
-        laws="\n\n".join(law_entry(law, record) for law in laws),
+        laws="\n\n".join(law_entry(law, record) for law in laws) or NO_LAW,
     )
 
 

@@ -34,9 +34,10 @@ def cost(record: Record) -> str:
 def idea(record: Record) -> str:
     """Return the lesson above the function: the docstring of its module, with links to the other formulations.
 
-    Where several formulations share a module, it stands on the page of the one that the module is named after.
+    Where several formulations share a module, it stands on the page of the one that the module is named after, or, if
+    it is named after none, on each of theirs.
     """
-    if record.file and record.file != record.name:
+    if record.file in {other.name for other in all_records()} - {record.name}:
         return f"Told with [`{record.file}`]({address(record.file, record)}#the-idea)."
     lesson = inspect.getdoc(importlib.import_module(f"attlas_ref.{record.module}")) or ""
     headline, _, rest = linked(lesson, record).partition("\n\n")

@@ -7,6 +7,7 @@ from attlas_ref.records import find
 from attlas_ref.testing import Candidate, Plan, build, compare
 from attlas_ref.testing.drawn import letters_of
 from attlas_ref.testing.layouts import LAYOUTS, in_layout
+from attlas_ref.testing.pairs import is_dense
 
 TWO_HEADS = (2,)
 
@@ -22,7 +23,7 @@ def test_one_argument_in_another_layout(candidate: Candidate, name: str, layout:
     compare(candidate, build(plan))
 
 
-@pytest.mark.formulations.with_args(lambda record: "mask" in record.options)
+@pytest.mark.formulations.with_args(is_dense)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("option", ["mask", "bias"])
 def test_mask_and_bias_in_another_layout(candidate: Candidate, name: str, layout: str, option: str) -> None:

@@ -18,7 +18,7 @@ from attlas.engines import TABLE, diagnose
 from attlas_ref.records import all_records, find
 
 HEAVY = ("numba", "llvmlite", "cupy", "torch", "jax", "scipy", "array_api_compat", "rich", "typer", "hypothesis")
-NAMES = pytest.mark.parametrize("name", [record.name for record in all_records()])
+NAMES = pytest.mark.parametrize("name", [record.name for record in all_records() if record.runs])
 
 
 def in_a_fresh_process(code, *arguments):
@@ -100,7 +100,7 @@ def test_threads_that_ask_at_once_get_one_function(monkeypatch):
 
 @pytest.mark.parametrize("package", [attlas, attlas_ref])
 def test_names_can_be_listed_and_mistyped(package):
-    assert {record.name for record in all_records()} <= set(dir(package))
+    assert {record.name for record in all_records() if record.runs or package is attlas_ref} <= set(dir(package))
     with pytest.raises(AttributeError, match="did you mean softmax_attention"):
         package.softmax_atention  # noqa: B018
     assert not hasattr(package, "_nothing")
@@ -126,6 +126,8 @@ def test_the_stubs_name_everything_public():
     for package, text in zip((attlas_ref, attlas), stubs.stubs().values(), strict=True):
         compile(text, package.__name__, "exec")
         for record in all_records():
+            if package is attlas and not record.runs:
+                continue
             assert f"def {record.name}(" in text or f" as {record.name}\n" in text
 
 

@@ -233,7 +233,7 @@ def test_only_what_cupy_has_is_used_and_the_host_waits_once_per_factor(name, str
             options[flag] = True
     expected = computed(name, *arrays, **options)
 
-    bound = bind(find(name), find(name).python_signature, tuple(map(StrictArray, arrays)), options)
+    bound = bind(find(name), tuple(map(StrictArray, arrays)), options)
     for option, value in bound.options.items():
         if isinstance(value, np.ndarray):
             bound.options[option] = StrictArray(value)

@@ -80,7 +80,8 @@ def with_shares(point: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
 
 
 def _errors(record: Record, outcome: Race, batch: tuple[int, ...]) -> dict[str, float]:
-    """Check the results of the last timed round, on the last member of the batch: leading axes are independent."""
+    """Check the results of the last timed round, on the last member of the batch where leading axes are independent."""
+    batch = () if record.pools_batch else batch
     call = member(outcome.call, batch)
     high, lows = high_and_lows(record.name, call.arrays, call.options)
     last = (-1,) * len(batch)

@@ -106,7 +106,7 @@ def _chosen(name: str | None, every: bool) -> list[Record]:
     if (name is None) != every:
         raise Problem("give the NAME of a formulation, or --all")
     if name is None:
-        return [record for record in all_records() if record.kind != "U"]
+        return [record for record in all_records() if record.engines and record.kind != "U"]
     record = record_named(name)
     if record.kind == "U":
         raise Problem(f"{name} is a utility that exists once: there is nothing to time")

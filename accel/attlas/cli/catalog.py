@@ -8,7 +8,7 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from attlas_ref.contract import Array, Choice, Flag, Integer, Number, Option
+from attlas_ref.contract import Array, Choice, Flag, Integer, Labels, Number, Option, Partial, Slice
 from attlas_ref.records import ENGINES, FAMILIES, Record, all_records, find
 
 from .output import console, print_json, table
@@ -143,6 +143,12 @@ def describe_option(option: Option) -> str:
     elif isinstance(option, Array):
         shape = ", ".join(("...", *option.core))
         words = f"({shape}) {'boolean' if option.boolean else 'real'} array"
+    elif isinstance(option, Partial):
+        words = "a tuple of arrays (" + ", ".join(f"({', '.join(('...', *core))})" for core in option.cores) + ")"
+    elif isinstance(option, Labels):
+        words = f"whole numbers from 0 to {option.size} - 1"
+    elif isinstance(option, Slice):
+        words = "a slice of positions"
     else:
         raise TypeError(f"no words for {option}")
     return words + (" or None" if option.optional else "")

@@ -22,7 +22,7 @@ DTYPES = ("float16", "float32", "float64")
 def checked(record: Record, call: Call) -> Call:
     """Return a call that keeps the contract, or report what is wrong with it."""
     with as_problem(TypeError, ValueError):
-        bind(record, record.python_signature, call.arrays, call.options)
+        bind(record, call.arrays, call.options)
     return call
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from attlas_ref.contract import AttentionResult
 
 from .compile import lock
+from .few import run_few, suits
 from .operands import Array, Problem, lay_out, over_queries
 from .real import Real, real_of
 from .tile import Kernels
@@ -62,9 +63,11 @@ def attend(
     }
     kernels = kernels_of(build, query.dtype)
     problem = lay_out(query, key, value, **options)
-    output, maximum, total = run_forward(problem, kernels)
     if not return_weights:
-        return output
+        return run_forward(problem, kernels)[0]
+    # The weights take the maxima of scores that were summed in the same order as theirs.
+    kernels = kernels._replace(few=None)
+    output, maximum, total = run_forward(problem, kernels)
     if problem.batch != score_batch(query, key, mask, bias):
         problem = lay_out_scores(query, key, **options)
         _, maximum, total = run_forward(problem, kernels)
@@ -87,6 +90,8 @@ def lay_out_scores(query: Array, key: Array, *, mask: Array | None, bias: Array 
 
 def run_forward(problem: Problem, kernels: Kernels) -> tuple[Array, Array, Array]:
     """Return output (..., m, e), maximum and total (..., m)."""
+    if kernels.few is not None and suits(problem):
+        return run_few(problem, kernels.few)
     size = problem.size
     results = problem.new(size.m, size.e), problem.new(size.m), problem.new(size.m)
     over_queries(problem, kernels.forward, *results)

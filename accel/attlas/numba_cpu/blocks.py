@@ -37,8 +37,28 @@ def _pack(x, matrix, at, used, lanes, rows, empty):
         lane += 1
 
 
+def _unpack(matrix, at, x, used, lanes, columns):
+    """The way back into contiguous rows from `at` on: matrix[lane, column] = x[column, lane]."""
+    column = 0
+    while column + 4 <= columns:
+        start = column * lanes
+        second, third, fourth = start + lanes, start + 2 * lanes, start + 3 * lanes
+        for lane in range(used):
+            target = at + lane * columns + column
+            matrix[target] = x[start + lane]
+            matrix[target + 1] = x[second + lane]
+            matrix[target + 2] = x[third + lane]
+            matrix[target + 3] = x[fourth + lane]
+        column += 4
+    while column < columns:
+        for lane in range(used):
+            matrix[at + lane * columns + column] = x[column * lanes + lane]
+        column += 1
+
+
 fill: Any = part(_fill)
 pack: Any = part(_pack)
+unpack: Any = part(_unpack)
 
 
 def _see(visible, operands, at, rows, used, lanes, diagonal, all_past):

@@ -64,13 +64,13 @@ def kernel(function: Callable[..., Any], name: str) -> Any:
 
 def ready(kernel: Any) -> Any:
     """Return a kernel, compiled or loaded."""
-    if not kernel.signatures:
+    if not kernel.overloads:
         with lock:
             kernel.compile(SIGNATURE)
     return kernel
 
 
-def part(function: Callable[..., Any], of: str = "", inline: bool = False) -> Any:
+def part(function: Callable[..., Any], of: str = "", inline: bool = False, reassociate: bool = False) -> Any:
     """Compile a function that is called from compiled code.
 
     Parameters
@@ -81,9 +81,12 @@ def part(function: Callable[..., Any], of: str = "", inline: bool = False) -> An
         What tells a function that a factory made from others of its name: all that the factory was given.
     inline : bool
         Build the function into its callers: for the few operations that stand in an inner loop.
+    reassociate : bool
+        Let the compiler choose the order of a sum, so that it can take vectors of numbers at once.
     """
+    options = {**OPTIONS, "fastmath": OPTIONS["fastmath"] | {"reassoc"}} if reassociate else OPTIONS
     named = _named(function, f"{function.__qualname__}[{of}]") if of or function.__closure__ else function
-    return numba.njit(forceinline=inline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(named)
+    return numba.njit(forceinline=inline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(named)
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from attlas_ref.contract import AttentionPartial, AttentionVJP, AttentionVJPWith
 
 from .attention import attend, causal_diagonal, dot_scale, kernels_of, lay_out_scores, run_forward, score_batch
 from .backward import Backward, softmax_gradients
+from .few import build_few
 from .gradient import GradientKernels, build_gradient
 from .operands import Array, lay_out
 from .real import Real
@@ -21,7 +22,7 @@ def _dot_score(dot, query_square, key_square, bias, parameters):
 
 def build_softmax(real: Real) -> Kernels:
     """Softmax of scaled dot products; parameters (scale, 1 / temperature)."""
-    return build("softmax", real, _dot_score, softmax(real))
+    return build("softmax", real, _dot_score, softmax(real))._replace(few=build_few("softmax", real, _dot_score))
 
 
 def _distance_score(dot, query_square, key_square, bias, parameters):

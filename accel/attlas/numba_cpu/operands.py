@@ -8,12 +8,14 @@ keys) at a time.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layout import flat_memory, layout_of
+from ..layout import layout_of
 from ..threads import get_num_threads
 from . import pool
 from .compile import ready
@@ -34,19 +36,21 @@ ORDER = ("query", "key", "value", "gradient", "bias", "mask")
 """Of the matrices in the table of operands."""
 
 
-@dataclass(frozen=True)
-class Laid:
+class Laid(NamedTuple):
     """One array as a kernel finds it."""
 
-    memory: Array
+    array: Array
+    """Held alive, for its memory."""
+    address: int
+    """Of its lowest entry."""
     places: Array
     row: int
     column: int
 
     @property
-    def entries(self) -> Matrix:
-        """Its entries in the table of operands."""
-        return Matrix(self.memory.ctypes.data, self.places.ctypes.data, self.row, self.column)
+    def entries(self) -> tuple[int, int, int, int]:
+        """Its entries in the table of operands: those of a `Matrix`."""
+        return self.address, _address(self.places), self.row, self.column
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Problem:
     def table(self) -> Array:
         """The table of operands; the problem keeps alive what it points to."""
         entries = [number for name in ORDER for number in self.matrices[name].entries]
-        return np.array([*entries, self.parameters.ctypes.data, *self.size], dtype=np.int64)
+        return np.array([*entries, _address(self.parameters), *self.size], dtype=np.int64)
 
 
 def lay_out(
@@ -115,9 +119,9 @@ def lay_out(
         else:
             late_bias = np.broadcast_to(bias, batch + (bias.shape if bias.ndim > 1 else (1, *bias.shape))[-2:])
             bias = None
-    nothing = np.empty((0, 0), dtype=dtype)
     given = {"query": query, "key": key, "value": value, "gradient": gradient, "bias": bias, "mask": mask}
-    matrices = {name: _lay(nothing if array is None else array, batch) for name, array in given.items()}
+    nothing = _nothing(math.prod(batch))
+    matrices = {name: nothing if array is None else _lay(array, batch) for name, array in given.items()}
     hides = mask is not None or diagonal is not None
     size = Sizes(
         m=m,
@@ -147,7 +151,19 @@ def _lay(array: Array, batch: tuple[int, ...]) -> Laid:
         array = array.copy()
         layout = layout_of(array.shape, array.strides, array.itemsize, batch)
         assert layout is not None
-    return Laid(flat_memory(array, layout), layout.offsets, layout.row, layout.column)
+    address = _address(array) + layout.lowest * array.itemsize
+    return Laid(array, address, layout.offsets, layout.row, layout.column)
+
+
+@lru_cache(maxsize=64)
+def _nothing(members: int) -> Laid:
+    """What stands in the table for an array that is not there."""
+    return Laid(np.empty((0, 0)), 0, np.zeros(members, dtype=np.int64), 0, 0)
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _finite(array: Array) -> bool:
@@ -183,17 +199,24 @@ class Workspace:
             visible=tile,
         )
         # One piece of memory, each part at the beginning of a cache line, so that no vector straddles two.
-        ends = np.cumsum([-(-count * dtype.itemsize // LINE) * LINE for count in counts])
-        self.memory = np.empty(int(ends[-1]) + LINE, dtype=np.uint8)
-        first = -(-self.memory.ctypes.data // LINE) * LINE
-        self.table = first + np.concatenate([[0], ends[:-1]]).astype(np.int64)
+        *starts, end = accumulate((-(-count * dtype.itemsize // LINE) * LINE for count in counts), initial=0)
+        self.memory = np.empty(end + LINE, dtype=np.uint8)
+        first = -(-_address(self.memory) // LINE) * LINE
+        self.table = np.array(starts, dtype=np.int64) + first
 
 
 def over_queries(problem: Problem, kernel: Any, *results: Array | None) -> None:
     """Run a kernel over all blocks of queries of all batch members; it writes into contiguous results."""
+    over_tasks(problem, kernel, problem.members * -(-problem.size.m // problem.size.queries), *results)
+
+
+def over_tasks(problem: Problem, kernel: Any, tasks: int, *results: Array | int | None) -> None:
+    """Run a kernel over so many tasks, as many for each batch member; a number is handed over as it is."""
     size = problem.size
-    blocks = -(-size.m // size.queries)
-    addresses = np.array([0 if result is None else result.ctypes.data for result in results], dtype=np.int64)
+    blocks = tasks // max(1, problem.members)
+    addresses = np.array(
+        [_address(result) if isinstance(result, np.ndarray) else result or 0 for result in results], dtype=np.int64
+    )
     operands = problem.table()
     ready(kernel)
 
@@ -215,7 +238,7 @@ def over_queries(problem: Problem, kernel: Any, *results: Array | None) -> None:
         return work
 
     multiply_adds = problem.members * size.m * size.n * (size.d + size.e)
-    pool.run(problem.members * blocks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
+    pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
 
 
 def _bias_of(problem: Problem, bias: Array, member: int, first: int) -> Laid:
@@ -225,4 +248,4 @@ def _bias_of(problem: Problem, bias: Array, member: int, first: int) -> Laid:
     own = np.array(own if stretched else own[first : first + problem.size.queries], dtype=problem.dtype, order="C")
     laid = _lay(own, ())
     places = np.full(problem.members, 0 if stretched else -first * laid.row, dtype=np.int64)
-    return Laid(laid.memory, places, laid.row, laid.column)
+    return laid._replace(places=places)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .blocks import all_finite, careful_add, fill, hide, pack, see, squares
+from .blocks import all_finite, careful_add, fill, hide, pack, see, squares, unpack
 from .compile import kernel, part
 from .real import Real
 from .vector import multiply, multiply_add
@@ -208,6 +208,8 @@ class Kernels(NamedTuple):
     weights: Any
     """Results: maximum and total as `forward` left them, weights (batch, m, n), zero before; hidden pairs are left
     alone."""
+    few: Any = None
+    """The same as `forward` for a few queries, see `few`, where there is one."""
 
 
 def build(name: str, real: Real, score: Score, weighting: Weighting, uses_squares: bool = False) -> Kernels:
@@ -237,13 +239,18 @@ def build(name: str, real: Real, score: Score, weighting: Weighting, uses_square
                         operands, scratch, scratch.sums, scratch.scores, operands.value, size.e, member, lanes, row,
                         rows, hidden,
                     )  # fmt: skip
+            target = member * size.m + first
             for lane in range(used):
-                target = member * size.m + first + lane
-                maximum[target] = scratch.maximum[lane]
-                total[target] = scratch.total[lane]
-                divisor = scratch.total[lane] if size.divide and scratch.total[lane] != zero else one
+                maximum[target + lane] = scratch.maximum[lane]
+                total[target + lane] = scratch.total[lane]
+            if size.divide:
+                divisor = scratch.line
+                for lane in range(lanes):
+                    divisor[lane] = scratch.total[lane] if scratch.total[lane] != zero else one
                 for column in range(size.e):
-                    output[target * size.e + column] = scratch.sums[column * lanes + lane] / divisor
+                    for lane in range(lanes):
+                        scratch.sums[column * lanes + lane] /= divisor[lane]
+            unpack(output, target * size.e, scratch.sums, used, lanes, size.e)
 
     def weights(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)

@@ -36,9 +36,11 @@ def real_call(
     """Make a call of a formulation on real inputs."""
     real = real_heads(layers, heads, dtype)
     tokens, width = real["query"].shape[-2:]
-    sizes = {"m": tokens, "n": tokens, "d": width, "e": width}
-    drawn = example_call(record.name, np.random.default_rng(0), sizes, (len(layers), len(heads)), dtype, **options)
     inputs = parse_signature(record.signature).inputs
+    sizes = {"m": tokens, "n": tokens, "d": width, "e": width, "h": len(heads)}
+    # Where the heads of a layer see each other, they are an axis of the formulation, not of the batch.
+    batch = (len(layers),) if ("h", "n", "d") in inputs else (len(layers), len(heads))
+    drawn = example_call(record.name, np.random.default_rng(0), sizes, batch, dtype, **options)
     groups = [position for position, entry in enumerate(inputs) if is_group(entry)]
     arrays = []
     for position, (name, array) in enumerate(zip(record.takes, drawn.arrays, strict=True)):

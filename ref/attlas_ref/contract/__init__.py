@@ -5,11 +5,24 @@ call against its record and says how it is to be computed; it computes nothing i
 only, so it serves arrays of any library.
 """
 
-from .binding import Bound, bind, check_array_like
-from .options import Array, Choice, Flag, Integer, Number, Option
-from .reference import reference
-from .results import AttentionPartial, AttentionResult, AttentionVJP, AttentionVJPWithBias
-from .signature import Signature, parse_signature
+from .binding import Bound, Form, bind, check_array_like
+from .options import Array, Choice, Flag, Integer, Labels, Number, Option, Partial, Slice
+from .reference import formula, reference
+from .results import (
+    AttentionPartial,
+    AttentionResult,
+    AttentionVJP,
+    AttentionVJPWithBias,
+    EnergyResult,
+    MutualResult,
+    MutualResultWithWeights,
+    PenaltyResult,
+    PrefixResult,
+    RelationalResult,
+    ShareResult,
+    ShiftedQueryKey,
+)
+from .signature import Signature, parse_signature, size_of
 
 __all__ = [
     "Array",
@@ -19,13 +32,27 @@ __all__ = [
     "AttentionVJPWithBias",
     "Bound",
     "Choice",
+    "EnergyResult",
     "Flag",
+    "Form",
     "Integer",
+    "Labels",
+    "MutualResult",
+    "MutualResultWithWeights",
     "Number",
     "Option",
+    "Partial",
+    "PenaltyResult",
+    "PrefixResult",
+    "RelationalResult",
+    "ShareResult",
+    "ShiftedQueryKey",
     "Signature",
+    "Slice",
     "bind",
     "check_array_like",
+    "formula",
     "parse_signature",
     "reference",
+    "size_of",
 ]

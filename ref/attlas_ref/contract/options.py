@@ -117,11 +117,51 @@ class Array(Option):
     core: tuple[str, ...] = ()
     boolean: bool = False
     broadcast: bool = False
+    batched: bool = True
+    """Whether it may have leading axes; most learned weights are the same for the whole batch."""
     valid: Callable[[np.ndarray], np.ndarray] | None = None
     """Makes any drawn array a legal one; tests apply it to what they draw."""
 
     def _check(self, function: str, name: str, value: Any) -> Any:
+        if value is None:
+            raise TypeError(f"{function}: {name} is None; it needs an array")
         return value  # its shape and dtype are checked with the other arrays, in `binding`
+
+
+@dataclass(frozen=True)
+class Partial(Option):
+    """A tuple of arrays that carries a state, such as the triple of a partial attention."""
+
+    cores: tuple[tuple[str, ...], ...] = ()
+
+    def _check(self, function: str, name: str, value: Any) -> Any:
+        return value  # its parts are checked with the other arrays, in `binding`
+
+
+@dataclass(frozen=True)
+class Labels(Option):
+    """Whole numbers in an array of one axis: positions, heads, dimensions."""
+
+    size: str | None = None
+    """The letter of what they count, which bounds them from above."""
+
+    def _check(self, function: str, name: str, value: Any) -> Any:
+        array = np.asarray(value)
+        if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs a sequence of whole numbers")
+        if array.size and array.min() < 0:
+            raise ValueError(f"{function}: {name} holds {array.min()}; it needs numbers of at least 0")
+        return array.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Slice(Option):
+    """A slice of positions."""
+
+    def _check(self, function: str, name: str, value: Any) -> Any:
+        if not isinstance(value, slice):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs a slice")
+        return value
 
 
 def _show(value: Any) -> str:

@@ -38,3 +38,62 @@ class AttentionVJPWithBias(NamedTuple):
     grad_key: Any
     grad_value: Any
     grad_bias: Any
+
+
+class ShiftedQueryKey(NamedTuple):
+    """Queries and keys after a shift."""
+
+    query: Any
+    key: Any
+
+
+class PenaltyResult(NamedTuple):
+    """A penalty on weights and its gradient with respect to them."""
+
+    penalty: Any
+    grad: Any
+
+
+class EnergyResult(NamedTuple):
+    """An energy of weights and its gradient with respect to them."""
+
+    energy: Any
+    grad: Any
+
+
+class PrefixResult(NamedTuple):
+    """Attention to every prefix and the state after the last token."""
+
+    output: Any
+    state: AttentionPartial
+
+
+class ShareResult(NamedTuple):
+    """An output and the share of the weight that its prefix took."""
+
+    output: Any
+    share: Any
+
+
+class MutualResult(NamedTuple):
+    """What two sequences read from each other."""
+
+    first_output: Any
+    second_output: Any
+
+
+class MutualResultWithWeights(NamedTuple):
+    """What two sequences read from each other, and the weights of both directions."""
+
+    first_output: Any
+    second_output: Any
+    first_weights: Any
+    second_weights: Any
+
+
+class RelationalResult(NamedTuple):
+    """Relational attention with its weights and the relations that it passes on."""
+
+    output: Any
+    weights: Any
+    relations: Any

@@ -5,6 +5,7 @@ A letter is a size; the same letter is the same size wherever it stands. Leading
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -26,6 +27,23 @@ def is_group(entry: Core | tuple[Core, ...]) -> bool:
 
 def _cores(text: str) -> tuple[Core, ...]:
     return tuple(tuple(filter(None, core.split(","))) for core in re.findall(r"\(([^()]*)\)", text))
+
+
+def size_of(letter: str, sizes: Mapping[str, int]) -> int | None:
+    """Return the size that a letter stands for, or None if it is not known yet.
+
+    A core may also hold a number (``1``), a multiple (``2p``) or a sum (``p+r``).
+
+    >>> size_of("p+r", {"p": 2, "r": 3}), size_of("2p", {"p": 2}), size_of("1", {}), size_of("q", {})
+    (5, 4, 1, None)
+    """
+    total = 0
+    for term in letter.split("+"):
+        factor, name = re.fullmatch(r"(\d*)([A-Za-z]\w*|)", term).groups()  # type: ignore[union-attr]
+        if name and name not in sizes:
+            return None
+        total += int(factor or 1) * (sizes[name] if name else 1)
+    return total
 
 
 @cache

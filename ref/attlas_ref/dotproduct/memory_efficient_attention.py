@@ -10,7 +10,7 @@ The result does not depend on the chunk sizes, because partial attentions form a
 
 import numpy as np
 
-from ..contract import reference
+from ..contract import formula, reference
 from ..visibility import Booleans, Reals
 from .attention_partial import attention_partial, finish_attention_partial, merge_attention_partials
 
@@ -91,7 +91,7 @@ def memory_efficient_attention(
         merged = None
         for j in range(0, n, key_chunk_size):
             columns = slice(j, j + key_chunk_size)
-            partial = attention_partial(
+            partial = formula(attention_partial)(
                 query[..., rows, :],
                 key[..., columns, :],
                 value[..., columns, :],
@@ -102,7 +102,7 @@ def memory_efficient_attention(
                 query_offset=i + n - m,  # the last query sees the last key
                 key_offset=j,
             )
-            merged = partial if merged is None else merge_attention_partials(merged, partial)
+            merged = partial if merged is None else formula(merge_attention_partials)(merged, partial)
         if merged is not None:
-            output[..., rows, :] = finish_attention_partial(merged)
+            output[..., rows, :] = formula(finish_attention_partial)(merged)
     return output

@@ -7,12 +7,12 @@ records imports no formulation and no engine.
 import importlib
 from functools import cache
 
-from .record import ENGINES, Record, Source
+from .record import ENGINES, Draft, Record, Source
 
 FAMILIES = ("dotproduct", "normalizers")
 """The floor plan, in reading order; each is a folder of references and a module of records."""
 
-__all__ = ["ENGINES", "FAMILIES", "Record", "Source", "all_records", "find"]
+__all__ = ["ENGINES", "FAMILIES", "Draft", "Record", "Source", "all_records", "find"]
 
 
 @cache

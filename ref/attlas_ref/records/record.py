@@ -4,8 +4,10 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
+from ..contract.binding import Form
 from ..contract.options import Option
 
 ENGINES = ("numba", "numba-cuda", "cupy")
@@ -30,6 +32,18 @@ class Source:
         if self.where:
             parts.append(self.where)
         return ", ".join(parts)
+
+
+@dataclass
+class Draft:
+    """A call that is being drawn, before its arrays are made; a record may put it right."""
+
+    sizes: dict[str, int]
+    batch: tuple[int, ...]
+    options: dict[str, Any]
+    """Those that are no arrays."""
+    given: set[str]
+    """The optional arrays that will be made."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,18 @@ class Record:
     """Conditions between arguments that no single option can state."""
     valid: Callable[..., tuple[Any, ...]] | None = None
     """Makes freely drawn arrays legal, where not every array is (a total must not be negative)."""
+    positive: tuple[str, ...] = ("d",)
+    """The letters that must be at least 1: widths whose root the default scale divides by."""
+    counts: Mapping[str, str] = field(default_factory=dict)
+    """Letters whose size is an option of that name, and the letter that it equals where the option is None."""
+    pools_batch: bool = False
+    """Whether one result stands for all leading axes together."""
+    arrange: tuple[Callable[[Draft], None], ...] = ()
+    """Put a drawn call right where its sizes and options depend on each other."""
+    defaults_to: Mapping[str, str] = field(default_factory=dict)
+    """Positional arrays that may be None, and the argument that then takes their place."""
+    wider: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Flags that change the shape of an array: for each, the arrays and their letters where it is set."""
     vjp: str | None = None
     """The formulation that computes its gradients."""
     peer: str | None = None
@@ -69,10 +95,20 @@ class Record:
         return f"{self.family}.{self.file or self.name}"
 
     @property
+    def runs(self) -> bool:
+        """Whether `attlas` offers it: an engine computes it, or it is a utility."""
+        return self.kind == "U" or bool(self.engines)
+
+    @property
     def reference(self) -> Callable[..., Any]:
         """The reference itself; its module is imported at first use."""
         function: Callable[..., Any] = getattr(importlib.import_module(f"attlas_ref.{self.module}"), self.name)
         return function
+
+    @cached_property
+    def form(self) -> Form:
+        """What a call may look like."""
+        return Form(self.python_signature)
 
     @property
     def python_signature(self) -> inspect.Signature:

@@ -8,8 +8,9 @@ Three lines judge a function of yours by the same drawn calls, budgets and laws 
 
 A wrong one gets the smallest call that shows it. Here the mean of the values poses as attention:
 
+>>> import numpy as np
 >>> def mean_of_values(query, key, value, **options):
-...     return softmax_attention(0 * query, key, value, **{**options, "bias": None})
+...     return softmax_attention(np.zeros_like(query), key, value, **{**options, "bias": None})
 >>> check_equivalence(
 ...     Candidate.of(mean_of_values, "softmax_attention"), "softmax_attention", max_examples=50
 ... )  # doctest: +ELLIPSIS

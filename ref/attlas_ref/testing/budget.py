@@ -204,7 +204,7 @@ def high_and_lows(
 
 def monte_carlo(record: Record, arrays: Sequence[Any], options: Mapping[str, Any], rng: np.random.Generator) -> Any:
     """Evaluate a reference once in Monte Carlo arithmetic, in the precision of the call."""
-    call = bind(record, record.python_signature, tuple(arrays), options)
+    call = bind(record, tuple(arrays), options)
     values, keywords = prepared(call)
     values = [tuple(noisy(part, rng) for part in v) if isinstance(v, tuple) else noisy(v, rng) for v in values]
     for name, kind in record.options.items():
@@ -221,7 +221,8 @@ def _cast(value: Any, dtype: Any) -> Any:
 
 
 def _parts(result: Any) -> tuple[Any, ...]:
-    return result if isinstance(result, tuple) else (result,)
+    """Every array of a result, those of tuples within tuples too."""
+    return sum((_parts(part) for part in result), ()) if isinstance(result, tuple) else (result,)
 
 
 def agreeing(high: Any, lows: Sequence[Any]) -> NDArray[np.bool_]:

@@ -109,9 +109,11 @@ def _same_form(actual: Any, expected: Any, what: str) -> None:
     """Compare the types of the results: one array, or a named tuple of arrays."""
     if type(actual) is not type(expected):
         raise AssertionError(f"{what} returns {type(actual).__name__}; it needs {type(expected).__name__}")
-    for part in actual if isinstance(actual, tuple) else (actual,):
-        if not isinstance(part, np.ndarray):
-            raise AssertionError(f"{what} returns {type(part).__name__}; it needs arrays")
+    if isinstance(actual, tuple):
+        for one, other in zip(actual, expected, strict=True):
+            _same_form(one, other, what)
+    elif not isinstance(actual, np.ndarray):
+        raise AssertionError(f"{what} returns {type(actual).__name__}; it needs arrays")
 
 
 def formulations(candidate: Candidate) -> list[str]:

@@ -12,12 +12,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import Array, Choice, Flag, Integer, Number, Option, parse_signature
+from ..contract import Array, Choice, Flag, Integer, Labels, Number, Option, Partial, Slice, parse_signature, size_of
 from ..contract.signature import Core, is_group
-from ..records import Record, find
-from .layouts import laid_out
+from ..records import Draft, Record, find
+from .layouts import is_spread, laid_out
 from .pairs import bias_of, is_dense, mask_of, planted
 from .plan import Call, Plan
+
+SIZED = (Array, Partial, Labels, Slice)
+"""Options whose values depend on the sizes of the call; `build` makes them."""
 
 
 def cores_of(record: Record) -> list[Core]:
@@ -31,7 +34,8 @@ def cores_of(record: Record) -> list[Core]:
 def letters_of(record: Record) -> list[str]:
     """The letters of a signature in the order in which they stand; those of array options too."""
     cores = [*cores_of(record), *(option.core for option in record.options.values() if isinstance(option, Array))]
-    return list(dict.fromkeys(letter for core in cores for letter in core))
+    # Numbers, multiples and sums of letters follow from the letters.
+    return list(dict.fromkeys(letter for core in cores for letter in core if len(letter) == 1 and letter.isalpha()))
 
 
 def example_call(
@@ -70,15 +74,20 @@ def example_call(
     [(3, 2, 4), (3, 7, 4)]
     """
     record = find(name)
-    small = {"m": 5, "n": 7, "d": 4, "e": 3}
     plan = Plan(
         name=name,
-        sizes={letter: {**small, **(sizes or {})}.get(letter, 4) for letter in letters_of(record)},
+        sizes=_every_size(record, sizes or {}),
         batch=batch,
         dtype=dtype,
         seed=int(rng.integers(2**32)),
     )
     return build(plan, **{**_required(record, rng), **options})
+
+
+def _every_size(record: Record, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The size of every letter: as named, or small."""
+    named = {"m": 5, "n": 7, "d": 4, "e": 3, **sizes}
+    return {letter: named.get(letter, 4) for letter in letters_of(record)}
 
 
 def _required(record: Record, rng: np.random.Generator) -> dict[str, Any]:
@@ -87,7 +96,7 @@ def _required(record: Record, rng: np.random.Generator) -> dict[str, Any]:
         name: draw_option(option, rng)
         for name, option in record.options.items()
         if record.python_signature.parameters[name].default is record.python_signature.empty
-        and not isinstance(option, Array)
+        and not isinstance(option, SIZED)
     }
 
 
@@ -112,24 +121,24 @@ def build(plan: Plan, **options: Any) -> Call:
     """
     record = find(plan.name)
     rng = np.random.default_rng(plan.seed)
+    keywords: dict[str, Any] = {**_required(record, rng), **plan.options}
+    given = {name for name, option in record.options.items() if _is_optional_array(option) and rng.integers(2)}
+    draft = Draft(_every_size(record, plan.sizes), plan.batch, keywords, given)
+    for arrange in record.arrange:
+        arrange(draft)
+    named, plan = plan, dataclasses.replace(plan, sizes=draft.sizes, batch=draft.batch)
     leading = _leading(plan, record)
-    named, plan = plan, dataclasses.replace(plan, batch=np.broadcast_shapes(*leading))
+    plan = dataclasses.replace(plan, batch=np.broadcast_shapes(*leading))
     numbers = [
         _numbers(plan, (*axes, *_sized(plan, core)), index == 0, rng)
         for index, (axes, core) in enumerate(zip(leading, cores_of(record), strict=True))
     ]
     arrays = _grouped(record, _legal(record, numbers))
-    keywords: dict[str, Any] = {**_required(record, rng), **plan.options}
     for name, option in record.options.items():
-        if not isinstance(option, Array):
-            continue
-        if option.broadcast:
-            kind, maker = (plan.mask, mask_of) if option.boolean else (plan.bias, bias_of)
-            if kind is not None:
-                keywords[name] = maker(kind, plan, rng)
-        elif not option.optional or rng.integers(2):
-            value = _floats(plan, (*plan.batch, *_sized(plan, option.core)), rng)
-            keywords[name] = value if option.valid is None else option.valid(value)
+        if isinstance(option, SIZED) and (not option.optional or name in given or is_spread(option)):
+            value = _sized_option(option, plan, rng)
+            if value is not None:
+                keywords[name] = value
     call = Call(plan.name, arrays, keywords)
     if plan.hidden is not None and is_dense(record) and not plan.dtype.startswith("int"):
         call = planted(call, record, float(plan.hidden))
@@ -139,7 +148,38 @@ def build(plan: Plan, **options: Any) -> Call:
 
 
 def _sized(plan: Plan, core: Core) -> tuple[int, ...]:
-    return tuple(plan.sizes[letter] for letter in core)
+    return tuple(size_of(letter, plan.sizes) or 0 for letter in core)
+
+
+def _is_optional_array(option: Option) -> bool:
+    return isinstance(option, SIZED) and option.optional and not is_spread(option)
+
+
+def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
+    """Make the value of an option that depends on the sizes; None for a mask or bias that the plan leaves out."""
+    if isinstance(option, Slice):
+        n = plan.sizes["n"]
+        start = int(rng.integers(max(n, 1)))
+        return slice(start, int(rng.integers(start + 1, n + 1)) if n else 0)
+    if isinstance(option, Labels):
+        return np.flatnonzero(rng.random(plan.sizes[option.size or "n"]) < 0.4).tolist()
+    if isinstance(option, Partial):
+        return _state(option, plan, rng)
+    assert isinstance(option, Array)
+    shape = _sized(plan, option.core)
+    if is_spread(option):
+        kind, maker = (plan.mask, mask_of) if option.boolean else (plan.bias, bias_of)
+        return None if kind is None else maker(kind, shape, plan, rng)
+    if option.boolean:
+        return rng.random(shape) < 0.5
+    value = _floats(plan, (*plan.batch, *shape) if option.batched and not option.broadcast else shape, rng)
+    return value if option.valid is None else option.valid(value)
+
+
+def _state(option: Partial, plan: Plan, rng: np.random.Generator) -> tuple[Any, ...]:
+    """Make a partial attention: a maximum, a total that is not negative, an accumulator."""
+    maximum, total, accumulator = (_floats(plan, (*plan.batch, *_sized(plan, core)), rng) for core in option.cores)
+    return maximum, np.abs(total) + 1, accumulator
 
 
 def _leading(plan: Plan, record: Record) -> list[tuple[int, ...]]:

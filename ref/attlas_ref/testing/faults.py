@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import Array, Choice, Flag, Integer, Number, Option, parse_signature
+from ..contract import Array, Choice, Flag, Integer, Labels, Number, Option, Partial, Slice, parse_signature
 from ..contract.signature import is_group
 from ..records import Record, find
 from .drawn import Call, example_call
@@ -63,7 +63,8 @@ def _in_arrays(record: Record, call: Call) -> Iterator[BadCall]:
             yield put((value[0], value[1].astype(complex), *value[2:]), "holds a complex array", TypeError)
             yield put((value[0], -1 - value[1], *value[2:]), "holds a negative total", ValueError)
             continue
-        yield put(None, "is None", TypeError)
+        if argument not in record.defaults_to:
+            yield put(None, "is None", TypeError)
         yield put(np.asarray(1.0), "is a number", ValueError)
         yield put([[1.0], [1.0, 2.0]], "is ragged", ValueError)
         yield put(np.full(value.shape, "a"), "is text", TypeError)
@@ -89,7 +90,7 @@ def _in_sizes(record: Record, call: Call) -> Iterator[BadCall]:
                 yield BadCall(
                     record.name, f"has {letter} entries too many", argument, ValueError, *_with(call, index, longer)
                 )
-        apart = np.broadcast_to(value[..., :1, :, :], (3, *value.shape[-2:]))
+        apart = np.ones((3, *value.shape[value.ndim - len(entry) :]))
         if len(call.arrays) > 1:
             yield BadCall(record.name, "does not broadcast", argument, ValueError, *_with(call, index, apart))
     if any("d" in core for core in cores):
@@ -134,6 +135,15 @@ def _bad_values(option: Option) -> Iterator[tuple[Any, str, type[Exception]]]:
     elif isinstance(option, Choice):
         yield "no such choice", "is unknown", ValueError
         yield 3, "is a number", TypeError
+    elif isinstance(option, Slice):
+        yield 3, "is a number", TypeError
+    elif isinstance(option, Labels):
+        yield [[0]], "has two axes", TypeError
+        yield [0.5], "is not whole", TypeError
+        yield [-1], "is negative", ValueError
+    elif isinstance(option, Partial):
+        yield np.ones(3), "is an array", TypeError
+        yield (np.ones(1),), "lacks a part", TypeError
     elif isinstance(option, Array):
         yield np.full((2, 2, 7, 11), True if option.boolean else 1.0), "does not broadcast", ValueError
         yield np.full((1, 1), "a"), "is text", TypeError
@@ -152,5 +162,6 @@ def _in_the_call(record: Record, call: Call) -> Iterator[BadCall]:
         call.arrays,
         {**call.options, "no_such_option": 1},
     )
-    yield BadCall(record.name, "is missing", record.takes[-1], TypeError, call.arrays[:-1], call.options)
+    if record.takes[-1] not in record.defaults_to:
+        yield BadCall(record.name, "is missing", record.takes[-1], TypeError, call.arrays[:-1], call.options)
     yield BadCall(record.name, "are too many", "positional", TypeError, (*call.arrays, None), call.options)

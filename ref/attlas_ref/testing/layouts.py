@@ -1,12 +1,13 @@
 """Where the numbers of a call stand in memory."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import Array
+from ..contract import Array, Option
 from ..records import find
 from .plan import Call, Plan, dtype_named
 
@@ -37,18 +38,22 @@ def laid_out(call: Call, plan: Plan) -> Call:
         tuple(place(part, True) for part in value) if isinstance(value, tuple) else place(value, True)
         for value in call.arrays
     )
-    options = {
-        name: place(value, value.dtype.kind != "b" and not _spreads(call.name, name))
-        if hasattr(value, "shape")
-        else value
-        for name, value in call.options.items()
-    }
+    options = {name: _placed(call.name, name, value, place) for name, value in call.options.items()}
     return Call(call.name, arrays, options)
 
 
-def _spreads(function: str, name: str) -> bool:
-    option = find(function).options[name]
-    return isinstance(option, Array) and option.broadcast
+def _placed(function: str, name: str, value: Any, place: Callable[[Any, bool], Any]) -> Any:
+    """Lay an option out: masks and biases keep their dtype."""
+    if isinstance(value, tuple):
+        return tuple(place(part, True) for part in value)
+    if not hasattr(value, "shape"):
+        return value
+    return place(value, value.dtype.kind != "b" and not is_spread(find(function).options[name]))
+
+
+def is_spread(option: Option) -> TypeGuard[Array]:
+    """Whether an option is a mask or a bias, whose kind the plan names."""
+    return isinstance(option, Array) and option.broadcast and option.optional
 
 
 def in_layout(array: NDArray[Any], layout: str) -> NDArray[Any]:

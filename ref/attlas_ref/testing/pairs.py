@@ -9,24 +9,23 @@ from ..records import Record, find
 from .plan import Call, Plan, dtype_named
 
 
-def mask_of(kind: str, plan: Plan, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw a mask of a kind of `MASKS`."""
-    m, n = plan.sizes["m"], plan.sizes["n"]
+def mask_of(kind: str, core: tuple[int, ...], plan: Plan, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw a mask of a kind of `MASKS` that broadcasts to the leading axes and a core."""
     if kind in ("full", "nothing"):
-        return np.full((m, n), kind == "full")
-    shape = {"keys": (*plan.batch, 1, n), "queries": (m, 1), "shared": (m, n)}.get(kind, (*plan.batch, m, n))
+        return np.full(core, kind == "full")
+    few = {"keys": (*plan.batch, *(1 for _ in core[:-1]), *core[-1:]), "queries": (*core[:-1], 1), "shared": core}
+    shape = few.get(kind, (*plan.batch, *core))
     mask = rng.random(shape) < 0.6
     if kind == "rows":
         mask &= rng.random((*shape[:-1], 1)) < 0.6
     if kind == "columns":
-        mask &= rng.random((n,)) < 0.6
+        mask &= rng.random(shape[-1:]) < 0.6
     return mask
 
 
-def bias_of(kind: str, plan: Plan, rng: np.random.Generator) -> NDArray[Any]:
-    """Draw a bias of a kind of `BIASES`."""
-    m, n = plan.sizes["m"], plan.sizes["n"]
-    shape = {"keys": (n,), "shared": (m, n), "half": (m, n)}.get(kind, (*plan.batch, m, n))
+def bias_of(kind: str, core: tuple[int, ...], plan: Plan, rng: np.random.Generator) -> NDArray[Any]:
+    """Draw a bias of a kind of `BIASES` that broadcasts to the leading axes and a core."""
+    shape = {"keys": core[-1:], "shared": core, "half": core}.get(kind, (*plan.batch, *core))
     bias = rng.standard_normal(shape)
     if kind == "hides":
         bias = np.where(rng.random(shape) < 0.3, -np.inf, bias)
@@ -60,7 +59,8 @@ def rule_of(call: Call) -> NDArray[np.bool_]:
 
 def is_dense(record: Record) -> bool:
     """Whether a formulation has queries, keys and a mask between them."""
-    return record.takes[:2] == ("query", "key") and {"mask", "bias", "causal"} <= set(record.options)
+    known = ("query", "key", "value", "grad_output")
+    return record.takes == known[: len(record.takes)] and {"mask", "bias", "causal"} <= set(record.options)
 
 
 def planted(call: Call, record: Record, what: float) -> Call:

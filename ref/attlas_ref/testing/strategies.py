@@ -12,11 +12,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..contract import Array, Choice, Flag, Integer, Number, Option
+from ..contract import Choice, Flag, Integer, Number, Option
 from ..records import Record, find
-from .drawn import build, cores_of, letters_of
-from .layouts import LAYOUTS
-from .pairs import is_dense
+from .drawn import SIZED, build, cores_of, letters_of
+from .layouts import LAYOUTS, is_spread
 from .plan import BIASES, HIDDEN, MAGNITUDES, MASKS, Call, Plan
 
 SIZES = (*(1, 2, 3, 4, 5, 7) * 5, *(8, 9, 11, 16, 17, 31, 32, 33, 63, 64, 65), 0)
@@ -26,7 +25,7 @@ DTYPES = ("float32", "float64", "float32", "float64", "float16", "int64")
 BATCHES = ((), (2,), (1,), (3,), (2, 3), (1, 2), (0,))
 BATCH_CHANCES = (3, 2, 1, 2, 2, 1, 0.4)
 
-BYTES = 48
+BYTES = 64
 """More than any plan takes."""
 
 
@@ -63,13 +62,13 @@ def plan_of(
     record, fixed, least, choose = find(name), dict(fixed or {}), dict(least or {}), Choices(drawn)
     sizes = {}
     for letter in letters_of(record):
-        low = least.get(letter, int(letter == "d"))
+        low = max(least.get(letter, 0), int(letter in record.positive))
         # Sorted from 1 upwards, 0 last, so that cases shrink to one row rather than to none.
         sizes[letter] = choose.one_of(sorted((s for s in SIZES if low <= s <= largest), key=lambda s: (s == 0, s)))
     batches = [batch for batch in BATCHES if 0 not in batch or not least]
     batch = choose.one_of([b for b in batches for _ in range(round(5 * BATCH_CHANCES[BATCHES.index(b)]))])
     stretch = [choose.one_of(range(len(batch) + 2)) for _ in cores_of(record)]
-    dense = is_dense(record)
+    spread = [option.boolean for option in record.options.values() if is_spread(option)]
     mask = choose.one_of((*(kind for kind in MASKS if kind != "nothing" for _ in range(3)), "nothing"))
     bias = choose.one_of((None, None, *BIASES))
     return Plan(
@@ -80,8 +79,8 @@ def plan_of(
         dtype=choose.one_of([dtype for dtype in DTYPES if dtype in dtypes]),
         layouts=tuple(choose.one_of(("contiguous", "contiguous", *LAYOUTS)) for _ in range(5)),
         magnitude=choose.one_of(("normal", "normal", "normal", *MAGNITUDES)),
-        mask=fixed.get("mask", mask if dense else None),
-        bias=fixed.get("bias", bias if dense else None),
+        mask=fixed.get("mask", mask if True in spread else None),
+        bias=fixed.get("bias", bias if False in spread else None),
         hidden=None if plain else choose.one_of((None, None, *HIDDEN)),
         writeable=choose.likely(0.5),
         seed=256 * choose.one_of(range(256)) + choose.one_of(range(256)),
@@ -93,7 +92,7 @@ def _options(record: Record, choose: Choices, fixed: Mapping[str, Any]) -> dict[
     """The options that are no arrays: half of them left out, where they may be."""
     options = {}
     for name, option in record.options.items():
-        if isinstance(option, Array):
+        if isinstance(option, SIZED):
             continue
         required = record.python_signature.parameters[name].default is record.python_signature.empty
         given, value = choose.likely(0.5), _value(option, choose)

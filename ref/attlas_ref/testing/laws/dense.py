@@ -23,12 +23,27 @@ from .inputs import along, filled, is_attention, parts, results_along, take
 from .law import Evaluate, Relation, equal, law, names_where, same
 
 DENSE = names_where(is_dense)
-ATTENTIONS = names_where(is_attention)
-BY_ROWS = names_where(lambda record: is_dense(record) and "grad_output" not in record.takes)
-WEIGHING = names_where(lambda record: is_attention(record) and record.returns_weights)
-BY_DOT_PRODUCT = names_where(lambda r: is_dense(r) and "grad_output" not in r.takes and r.name != "distance_attention")
-HIDDEN_BY_BIAS = names_where(lambda record: record.name in BY_ROWS and record.name != "softcapped_attention")
-"""A capped score is finite, so a bias of -inf hides nothing there."""
+ATTENTIONS = names_where(lambda record: is_attention(record) and "sink_value" not in record.options)
+"""Not where a sink brings a value of its own."""
+BY_ROWS = names_where(
+    lambda record: is_dense(record) and "grad_output" not in record.takes and record.name != "reversed_attention"
+)
+"""Reversed attention is normalized over the queries, so they know of each other."""
+WEIGHING = names_where(
+    lambda record: record.name in ATTENTIONS and record.returns_weights and record.name != "cog_attention"
+)
+"""A bias of -inf is a score of infinite size to cog attention, and its row is NaN."""
+BY_DOT_PRODUCT = names_where(
+    lambda record: (
+        is_dense(record)
+        and "grad_output" not in record.takes
+        and record.name not in ("distance_attention", "cosine_attention")
+    )
+)
+HIDDEN_BY_BIAS = names_where(
+    lambda record: record.name in BY_ROWS and record.name not in ("softcapped_attention", "cog_attention")
+)
+"""A capped score is finite, and a negated one infinite, so a bias of -inf hides nothing there."""
 
 
 def _equal(left: object, right: object) -> tuple[Relation, ...]:

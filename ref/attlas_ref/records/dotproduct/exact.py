@@ -1,12 +1,12 @@
-"""Records of the dense core: scores, softmax attention and its exact evaluation."""
+"""Records of softmax attention and its exact evaluation."""
 
 from typing import Any
 
 import numpy as np
 
-from ..contract.options import Flag, Integer, Number
-from .record import Record, Source
-from .shared import CHUNK, DENSE, POSITIVE, VISIBILITY
+from ...contract.options import Flag, Integer, Number
+from ..record import Record, Source
+from ..shared import CHUNK, DENSE, POSITIVE, VISIBILITY
 
 VASWANI = Source(
     "Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser & Polosukhin",

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 from attlas_ref.contract import AttentionPartial
 
 if TYPE_CHECKING:
-    from ..engines import Place
+    from ...engines import Place
+
+__all__ = [
+    "finish_attention_partial",
+    "merge_attention_partials",
+]
 
 Partial = tuple[Any, Any, Any]
 

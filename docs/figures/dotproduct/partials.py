@@ -1,80 +1,22 @@
-"""Figures of the dense core whose formulations are not, or not only, a matrix of weights."""
+"""Figures of attention in pieces: partial results, how they merge, and what is built of them."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from attlas_ref.dotproduct.attention_energy import attention_energy
 from attlas_ref.dotproduct.attention_partial import (
     attention_partial,
     empty_attention_partial,
     finish_attention_partial,
     merge_attention_partials,
 )
-from attlas_ref.dotproduct.distance_attention import distance_attention
 from attlas_ref.dotproduct.memory_efficient_attention import memory_efficient_attention
+from attlas_ref.dotproduct.prefix_attention import prefix_attention
+from attlas_ref.dotproduct.prefix_tuning_attention import prefix_tuning_attention
 from attlas_ref.dotproduct.softmax_attention import softmax_attention
-from attlas_ref.dotproduct.softmax_attention_vjp import softmax_attention_vjp
-from attlas_ref.records import find
 
-from .general import HEADS, SOURCE, draw_heads, real_head
-from .style import LINES, SIGNED, WEIGHTS, color_scale, line, show_weights
-
-LAYER_HEAD = HEADS[1]
-ALL = slice(0, None)
-WORDS = slice(1, -1)
-"""All but the marks at the two ends, which draw much attention to themselves."""
-
-
-def _softmax(figure: Figure) -> str:
-    record = find("softmax_attention")
-    panels = [(f"temperature {t:g}", record, LAYER_HEAD, {"temperature": t}) for t in (1.0, 3.0)]
-    return "Low temperatures sharpen, high ones flatten. " + draw_heads(figure, panels)
-
-
-def _energy(figure: Figure) -> str:
-    keys = np.array([[1.6, 0.3], [0.2, 1.5], [-1.4, 0.8], [-0.9, -1.3], [1.0, -1.2]])
-    x = np.linspace(-2, 2, 41)
-    states = np.stack(np.meshgrid(x, x), axis=-1)  # (41, 41, 2)
-    all_axes = figure.subplots(1, 2)
-    for axes, temperature in zip(all_axes, (0.25, 1.0), strict=True):
-        energy = attention_energy(states, keys, scale=1.0, temperature=temperature)
-        surface = axes.contourf(x, x, energy, levels=np.arange(-5, 0.1, 0.5), cmap=WEIGHTS)
-        at = states[4::8, 4::8]
-        pull = softmax_attention(at, keys, keys, scale=1.0, temperature=temperature)
-        axes.quiver(at[..., 0], at[..., 1], pull[..., 0], pull[..., 1], color="white", width=0.008)
-        axes.plot(keys[:, 0], keys[:, 1], "o", color="white", markeredgecolor="black", markersize=9)
-        axes.set(title=f"temperature {temperature:g}", aspect="equal", xlabel="query, channel 0")
-    all_axes[0].set_ylabel("query, channel 1")
-    color_scale(figure, surface, all_axes, "energy")
-    return (
-        "The energy of a query in the plane, for five keys (dots). It falls along the arrows, and the arrows are "
-        "attention: the weighted mean of the keys."
-    )
-
-
-def _gradients(figure: Figure) -> str:
-    head = real_head(*LAYER_HEAD)
-    weights = softmax_attention(*head[:3], return_weights=True).weights
-    toward = np.broadcast_to(head.value[head.words.index("sister")], head.value.shape)
-    grad_scores = softmax_attention_vjp(*head[:3], toward, return_grad_bias=True).grad_bias
-    left, right = figure.subplots(1, 2)
-    mesh = show_weights(left, weights, head.words, "weights")
-    color_scale(figure, mesh, left, "weight")
-    bound = float(np.abs(grad_scores).max())
-    mesh = show_weights(
-        right,
-        grad_scores,
-        head.words,
-        "gradient of the scores",
-        limits=(-bound, bound),
-        map_=SIGNED,
-        label_queries=False,
-    )
-    color_scale(figure, mesh, right, "gradient")
-    return (
-        "What raising each score would do for an output that should point along the value of “sister”: red helps, blue "
-        f"hurts, and each row sums to 0. {SOURCE}, layer {LAYER_HEAD[0]}, head {LAYER_HEAD[1]}."
-    )
+from ..general import ALL, LAYER_HEAD, SOURCE, TEXT, WORDS, real_head
+from ..panels import draw_rows
+from ..style import LINES, WEIGHTS, color_scale, line, show_weights
 
 
 def _in_chunks(figure: Figure) -> str:
@@ -96,7 +38,7 @@ def _in_chunks(figure: Figure) -> str:
     right.set(title="The same result for any chunk size", xlabel="keys per chunk", ylabel="largest difference / 2⁻⁵²")
     return (
         "Left: chunks of keys arrive one after the other and the output is complete with the last. Right: the size of "
-        f"the chunks changes no more than the rounding. {SOURCE.replace('the first words of ', '')}, 134 keys."
+        f"the chunks changes no more than the rounding. {TEXT}, 134 keys."
     )
 
 
@@ -132,8 +74,22 @@ def _blocks(figure: Figure) -> str:
     color_scale(figure, mesh, axes, "share")
     return (
         "Each block of keys is reduced to its maximum M, sum S and accumulator A. Its share, S exp(M) over the total, "
-        f"says how much of the output it brings. {SOURCE.replace('the first words of ', '')}."
+        f"says how much of the output it brings. {TEXT}."
     )
+
+
+def _neutral(figure: Figure) -> str:
+    head = real_head(*LAYER_HEAD)
+    some = attention_partial(*head[:3])
+    merged = merge_attention_partials(empty_attention_partial((len(head.words),), head.value.shape[-1]), some)
+    panels = figure.subplots(1, 3)
+    names = ("maximum M", "total S", "accumulator A")
+    for axes, name, before, after in zip(panels, names, some, merged, strict=True):
+        axes.plot(before.ravel(), after.ravel(), "o", color=LINES[0], markersize=5, alpha=0.7)
+        axes.axline((float(before.min()),) * 2, slope=1, color=LINES[1], linewidth=1)
+        axes.set(title=name, xlabel="before", box_aspect=1)
+    panels[0].set_ylabel("after merging with the empty block")
+    return f"Merging with the empty block changes nothing: every number stays on the diagonal. {SOURCE}."
 
 
 def _running(figure: Figure) -> str:
@@ -161,20 +117,6 @@ def _running(figure: Figure) -> str:
     )
 
 
-def _neutral(figure: Figure) -> str:
-    head = real_head(*LAYER_HEAD)
-    some = attention_partial(*head[:3])
-    merged = merge_attention_partials(empty_attention_partial((len(head.words),), head.value.shape[-1]), some)
-    panels = figure.subplots(1, 3)
-    names = ("maximum M", "total S", "accumulator A")
-    for axes, name, before, after in zip(panels, names, some, merged, strict=True):
-        axes.plot(before.ravel(), after.ravel(), "o", color=LINES[0], markersize=5, alpha=0.7)
-        axes.axline((float(before.min()),) * 2, slope=1, color=LINES[1], linewidth=1)
-        axes.set(title=name, xlabel="before", box_aspect=1)
-    panels[0].set_ylabel("after merging with the empty block")
-    return f"Merging with the empty block changes nothing: every number stays on the diagonal. {SOURCE}."
-
-
 def _finished(figure: Figure) -> str:
     head = real_head(*LAYER_HEAD, ALL)
     i = head.words.index("rabbit")
@@ -190,29 +132,64 @@ def _finished(figure: Figure) -> str:
     return "Three channels of the query “rabbit” while its keys are read: the division takes the scale out."
 
 
-def _smoother(figure: Figure) -> str:
-    rng = np.random.default_rng(3)
-    x = np.sort(rng.uniform(0, 6, size=40))
-    y = np.sin(x) + rng.normal(scale=0.25, size=40)
-    at = np.linspace(0, 6, 301)
-    axes = figure.subplots()
-    axes.plot(x, y, "o", color="gray", alpha=0.6, label="keys and values")
-    for index, scale in enumerate((0.3, 5.0, 200.0)):
-        smooth = distance_attention(at[:, None], x[:, None], y[:, None], scale=scale)[:, 0]
-        axes.plot(at, smooth, label=f"scale {scale:g}", **line(index))
-    axes.set(title="Attention by distance is a kernel smoother", xlabel="position (query, key)", ylabel="value")
-    axes.legend(ncols=2)
-    return "Forty noisy points of a sine. A small scale averages over all of them, a large one follows each."
+def _prefixes(figure: Figure) -> str:
+    head = real_head(*LAYER_HEAD)
+    query = head.query[head.words.index("sister")]
+    # Unit vectors as values bring out the weights.
+    weights = prefix_attention(query, head.key, np.eye(len(head.words)))
+    left, right = figure.subplots(1, 2)
+    mesh = show_weights(left, weights, head.words, "weights after each word")
+    left.set_ylabel("read up to")
+    color_scale(figure, mesh, left, "weight")
+    text = real_head(*LAYER_HEAD, WORDS)
+    output = prefix_attention(query, text.key, text.value)
+    for c in range(3):
+        right.plot(np.arange(1, len(output) + 1), output[:, c], label=f"channel {c}", **line(c))
+    right.set(title="The output goes along", xlabel="words read", ylabel="output")
+    right.legend()
+    return (
+        "One query, that of “sister”, and every prefix of the text: each row is a softmax over the words so far, and "
+        f"each output follows from the one before at the same cost. {SOURCE}."
+    )
+
+
+def _prefix_share(figure: Figure) -> str:
+    head = real_head(*LAYER_HEAD)
+    i = head.words.index("sister")
+    bank = head.key[[head.words.index("bank")]]
+    lengths = np.linspace(-1, 4, 51)
+    share = np.array(
+        [
+            prefix_tuning_attention(*head[:3], length * bank, head.value[:1], return_share=True).share
+            for length in lengths
+        ]
+    )
+    left, right = figure.subplots(1, 2, width_ratios=(2, 3))
+    for index, word in enumerate(("tired", "sister", "the")):
+        left.plot(lengths, share[:, head.words.index(word)], label=f"“{word}”", **line(index))
+    left.set(title="The share of the prefix", xlabel="prefix key, times that of “bank”", ylabel="share", ylim=(0, 1))
+    left.legend(title="query")
+    unit_values = np.eye(len(head.words))
+    rows = {
+        f"prefix key = {length:g} × bank": prefix_tuning_attention(
+            head.query[[i]], head.key, unit_values, length * bank, 0 * unit_values[:1]
+        )[0]
+        for length in (-1.0, 1.0, 2.0)
+    }
+    draw_rows(right, head.words, rows)
+    right.set_title("“sister”: the content keeps its pattern")
+    return (
+        "One prefix key, a multiple of the key of “bank”, takes a share of each query (left). What is left for the "
+        f"content shrinks as a whole: the proportions stay (right). {SOURCE}."
+    )
 
 
 FIGURES = {
-    "softmax_attention": _softmax,
-    "attention_energy": _energy,
-    "softmax_attention_vjp": _gradients,
     "memory_efficient_attention": _in_chunks,
     "attention_partial": _blocks,
     "empty_attention_partial": _neutral,
     "merge_attention_partials": _running,
     "finish_attention_partial": _finished,
-    "distance_attention": _smoother,
+    "prefix_attention": _prefixes,
+    "prefix_tuning_attention": _prefix_share,
 }

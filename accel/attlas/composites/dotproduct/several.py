@@ -1,0 +1,97 @@
+"""Attention over several sets of keys: a learned prefix, two sequences that read each other."""
+
+from typing import TYPE_CHECKING, Any
+
+from attlas_ref.contract import MutualResult, MutualResultWithWeights, ShareResult
+
+from ..shapes import spread
+
+if TYPE_CHECKING:
+    from ...engines import Place
+
+__all__ = [
+    "mutual_attention",
+    "prefix_tuning_attention",
+]
+
+
+def prefix_tuning_attention(
+    here: "Place",
+    query: Any,
+    key: Any,
+    value: Any,
+    prefix_key: Any,
+    prefix_value: Any,
+    *,
+    scale: float | None,
+    mask: Any,
+    bias: Any,
+    causal: bool,
+    return_share: bool,
+) -> Any:
+    """Merge the partial attentions of prefix and content."""
+    value = spread(here.xp, value, prefix_key.shape[:-2], prefix_value.shape[:-2])
+    prefix = here.attention_partial(
+        query,
+        prefix_key,
+        prefix_value,
+        scale=scale,
+        mask=None,
+        bias=None,
+        causal=False,
+        query_offset=0,
+        key_offset=0,
+    )
+    content = here.attention_partial(
+        query,
+        key,
+        value,
+        scale=scale,
+        mask=mask,
+        bias=bias,
+        causal=causal,
+        query_offset=key.shape[-2] - query.shape[-2],
+        key_offset=0,
+    )
+    output = here.finish_attention_partial(here.merge_attention_partials(prefix, content))
+    if not return_share:
+        return output
+    # The share is the attention to values that are 1 in the prefix and 0 in the content.
+    ones = prefix._replace(accumulator=prefix.total[..., None])
+    zeros = content._replace(accumulator=here.xp.zeros_like(content.total)[..., None])
+    return ShareResult(output, here.finish_attention_partial(here.merge_attention_partials(ones, zeros))[..., 0])
+
+
+def mutual_attention(
+    here: "Place",
+    first: Any,
+    second: Any,
+    first_value: Any,
+    second_value: Any,
+    *,
+    scale: float | None,
+    mask: Any,
+    bias: Any,
+    return_weights: bool,
+) -> Any:
+    """Attend in both directions; mask and bias are transposed for the second."""
+    common: dict[str, Any] = {
+        "temperature": 1.0,
+        "scale": scale,
+        "causal": False,
+        "return_weights": return_weights,
+    }
+    second_value = spread(here.xp, second_value, first_value.shape[:-2])
+    first_value = spread(here.xp, first_value, second_value.shape[:-2])
+    there = here.softmax_attention(first, second, second_value, mask=mask, bias=bias, **common)
+    back = here.softmax_attention(second, first, first_value, mask=_turned(mask), bias=_turned(bias), **common)
+    if not return_weights:
+        return MutualResult(there, back)
+    return MutualResultWithWeights(there.output, back.output, there.weights, back.weights)
+
+
+def _turned(pairs: Any) -> Any:
+    """Return what broadcasts to (..., m, n) such that it broadcasts to (..., n, m)."""
+    if pairs is None:
+        return None
+    return pairs[(None,) * (2 - pairs.ndim)].swapaxes(-1, -2)
