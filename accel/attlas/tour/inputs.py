@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attlas_ref.contract import Flag, parse_signature
+from attlas_ref.contract import Array, Flag, parse_signature
 from attlas_ref.contract.signature import Core, is_group
 from attlas_ref.data import alice
 from attlas_ref.records import Record, all_records
@@ -50,7 +50,16 @@ def real_call(
         elif name in real and real[name].shape == array.shape:
             array = real[name]
         arrays.append(array)
-    return drawn.given(*arrays)
+    return drawn.given(*arrays, **_learned(record, drawn.options))
+
+
+def _learned(record: Record, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Weight matrices as a network begins with them: what comes out is about as large as what goes in."""
+    return {
+        name: (value / np.sqrt(max(value.shape[-2], 1))).astype(value.dtype)
+        for name, value in options.items()
+        if isinstance(kind := record.options[name], Array) and not kind.batched and np.ndim(value) > 1
+    }
 
 
 def variants(record: Record, call: Call) -> list[Call]:

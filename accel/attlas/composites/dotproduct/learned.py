@@ -3,6 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from attlas_ref.contract import AttentionResult
+
 from ..shapes import side_by_side
 
 if TYPE_CHECKING:
@@ -201,32 +203,37 @@ def coulomb_graph_attention(
     activation: str,
     return_weights: bool,
 ) -> Any:
-    """Average by the adjacency, score against a vector per node, average by the scores: two attentions by bias."""
-    xp, n = here.xp, features.shape[-2]
-    projected = features @ weight + node_bias  # (..., n, c)
-    gathered = _by_scores(here, adjacency if power is None else adjacency**power, projected, False)
-    scores = score_matrix @ gathered.swapaxes(-1, -2)  # (..., n, n)
-    result = _by_scores(here, xp.where(scores > 0, scores, negative_slope * scores), projected, return_weights)
-    output = result[0] if return_weights else result
-    output = xp.maximum(output, xp.zeros_like(output)) if activation == "relu" else output
-    assert output.shape[-2] == n
-    return type(result)(output, result[1]) if return_weights else output
+    """Average by the adjacency, score against a vector per node, average by the scores.
 
-
-def _by_scores(here: "Place", scores: Any, value: Any, return_weights: bool) -> Any:
-    """Attend with scores that are given: queries and keys of zeros, the scores as bias."""
+    The scores are given, (n, n) of them; so the weights are computed from them, and products do the rest: what the
+    potentials gather becomes scores once more, and must be as sharp as the formula makes it.
+    """
     xp = here.xp
-    return here.softmax_attention(
-        xp.zeros((*scores.shape[:-1], 1), dtype=value.dtype),
-        xp.zeros((scores.shape[-1], 1), dtype=value.dtype),
-        value,
+    projected = features @ weight + node_bias  # (..., n, c)
+    gathered = _softmax(here, adjacency if power is None else adjacency**power) @ projected
+    scores = score_matrix @ gathered.swapaxes(-1, -2)  # (..., n, n)
+    weights = _softmax(here, xp.where(scores > 0, scores, negative_slope * scores))
+    output = weights @ projected
+    output = xp.maximum(output, xp.zeros_like(output)) if activation == "relu" else output
+    return AttentionResult(output, weights) if return_weights else output
+
+
+def _softmax(here: "Place", scores: Any) -> Any:
+    """Normalize given scores: attention with queries and keys of zeros, the scores as bias."""
+    xp = here.xp
+    query, key = (xp.zeros((*scores.shape[:-2], rows, 1), dtype=scores.dtype) for rows in scores.shape[-2:])
+    result = here.softmax_attention(
+        query,
+        key,
+        key[..., :0],
         temperature=1.0,
         scale=1.0,
         mask=None,
         bias=scores,
         causal=False,
-        return_weights=return_weights,
+        return_weights=True,
     )
+    return result.weights
 
 
 def _plain(here: "Place", query: Any, key: Any, value: Any, mask: Any, causal: bool) -> Any:
