@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from figures import THEMES, figure_of, save, web_of_laws
+from figures import COMPARISONS, THEMES, figure_of, save, web_of_laws
 from generator import pages, tables, text
 from generator.navigation import navigation
 
@@ -19,7 +19,7 @@ from attlas_ref.records import FAMILIES, all_records
 
 DOCS = Path(__file__).parent
 ATLAS = DOCS / "atlas"
-BENCHMARKS = DOCS / "benchmarks.json"
+BENCHMARKS = DOCS / "benchmarks"
 
 
 def main() -> None:
@@ -27,7 +27,8 @@ def main() -> None:
     shutil.rmtree(ATLAS, ignore_errors=True)
     captions = draw_figures()
     parts = {f"{name}.md": table() for name, table in tables.PARTS.items()}
-    parts["benchmarks.md"] = tables.benchmarks(measured())
+    parts |= {f"benchmarks-{name}.md": tables.benchmarks(name, measured(name)) for name in tables.REPORTS}
+    parts |= {f"{name}.md": text.figure(name, "One head under each", captions[name], "atlas/") for name in COMPARISONS}
     parts["nav.yml"] = navigation()
     for name, content in parts.items():
         write(ATLAS / "_parts" / name, content)
@@ -42,7 +43,7 @@ def draw_figures() -> dict[str, str]:
     """Draw every figure in every theme; return the captions by formulation."""
     records = all_records()
     wanted = {record.name: (figure_of(record), ATLAS / record.family) for record in records}
-    wanted[text.WEB] = web_of_laws, ATLAS
+    wanted |= {name: (draw, ATLAS) for name, draw in {text.WEB: web_of_laws, **COMPARISONS}.items()}
     captions = {}
     for name, (draw, page) in wanted.items():
         (page / "figures").mkdir(parents=True, exist_ok=True)
@@ -53,11 +54,12 @@ def draw_figures() -> dict[str, str]:
     return captions
 
 
-def measured() -> dict[str, Any] | None:
+def measured(name: str) -> dict[str, Any] | None:
     """Return what `attlas bench` wrote, if it has been run."""
-    if not BENCHMARKS.exists():
+    path = BENCHMARKS / f"{name}.json"
+    if not path.exists():
         return None
-    report: dict[str, Any] = json.loads(BENCHMARKS.read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return report
 
 

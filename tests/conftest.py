@@ -72,8 +72,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not SIMULATED:
         return
-    whole = ("test_equivalence.py", "test_numba_cuda_simulator.py", "test_array_kinds.py")
-    shares = {"test_laws.py": 4, **dict.fromkeys(whole, 1)}
+    whole = ("test_equivalence.py", "test_numba_cuda_simulator.py", "test_numba_cuda_pairs.py", "test_array_kinds.py")
+    shares = {"test_laws.py": 4, "test_contract_layout.py": 2, **dict.fromkeys(whole, 1)}
     kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares.get(item.path.name, 8) == 0]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept

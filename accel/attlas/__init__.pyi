@@ -158,6 +158,24 @@ def distance_attention(
     See `attlas_ref.dotproduct.distance_attention` for the lesson.
     """
 
+def prefix_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    method: str = "scan",
+    state: Any = None,
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention of one query to every prefix of the keys.
+
+    See `attlas_ref.dotproduct.prefix_attention` for the lesson.
+    """
+
 def prefix_tuning_attention(
     query: Any,
     key: Any,
@@ -194,6 +212,59 @@ def mutual_attention(
     See `attlas_ref.dotproduct.mutual_attention` for the lesson.
     """
 
+def additive_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    query_weight: Any,
+    key_weight: Any,
+    score_vector: Any,
+    score_bias: Any = None,
+    mask: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention with a one-layer network as its score (Bahdanau).
+
+    See `attlas_ref.dotproduct.additive_attention` for the lesson.
+    """
+
+def concat_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    weight: Any,
+    score_vector: Any,
+    mask: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention with a one-layer network over the concatenation of query and key.
+
+    See `attlas_ref.dotproduct.concat_attention` for the lesson.
+    """
+
+def bilinear_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    weight: Any,
+    normalizer: str = "softmax",
+    mask: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention with a bilinear form as its score.
+
+    See `attlas_ref.dotproduct.bilinear_attention` for the lesson.
+    """
+
 def location_attention(
     query: Any,
     value: Any,
@@ -206,6 +277,62 @@ def location_attention(
     """Attention to positions, without keys.
 
     See `attlas_ref.dotproduct.location_attention` for the lesson.
+    """
+
+def neural_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    weight1: Any,
+    bias1: Any,
+    weight3: Any,
+    bias3: float,
+    weight2: Any = None,
+    bias2: Any = None,
+    mask: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention with a network of one or two hidden layers as its score.
+
+    See `attlas_ref.dotproduct.neural_attention` for the lesson.
+    """
+
+def graph_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    query_vector: Any,
+    key_vector: Any,
+    mask: Any = None,
+    negative_slope: float = 0.2,
+    edge_bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention over the edges of a graph with a score that is linear in both nodes, then bent.
+
+    See `attlas_ref.dotproduct.graph_attention` for the lesson.
+    """
+
+def graph_attention_v2(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    score_vector: Any,
+    mask: Any = None,
+    negative_slope: float = 0.2,
+    edge_bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention over the edges of a graph with a score that can rank senders differently for each receiver.
+
+    See `attlas_ref.dotproduct.graph_attention_v2` for the lesson.
     """
 
 def coulomb_graph_attention(
@@ -224,6 +351,52 @@ def coulomb_graph_attention(
     """Graph attention whose neighborhood is a softmax of powers of the adjacency.
 
     See `attlas_ref.dotproduct.coulomb_graph_attention` for the lesson.
+    """
+
+def relational_attention(
+    query: Any,
+    key: Any,
+    relation_query: Any,
+    relation_key: Any,
+    symbols: Any,
+    *,
+    relation_weight: Any,
+    activation: str = "identity",
+    relation_scale: float | None = None,
+    symbols_relative: bool = False,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention that reads relations and symbols instead of values.
+
+    See `attlas_ref.dotproduct.relational_attention` for the lesson.
+    """
+
+def dual_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    relational_query: Any,
+    relational_key: Any,
+    relation_query: Any,
+    relation_key: Any,
+    symbols: Any,
+    *,
+    relation_weight: Any,
+    activation: str = "identity",
+    relation_scale: float | None = None,
+    scale: float | None = None,
+    mask: Any = None,
+    causal: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Concatenate the outputs of softmax heads and of relational heads.
+
+    See `attlas_ref.dotproduct.dual_attention` for the lesson.
     """
 
 def conditional_cross_attention(
@@ -378,6 +551,82 @@ def blend_bidirectional(
     See `attlas_ref.dotproduct.blend_bidirectional` for the lesson.
     """
 
+def selective_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    select_head: int = 0,
+    keep_first: bool = True,
+    scale: float | None = None,
+    bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal softmax attention in which tokens mask earlier tokens for later ones.
+
+    See `attlas_ref.dotproduct.selective_attention` for the lesson.
+    """
+
+def multi_token_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    key_query_kernel: Any = None,
+    post_kernel: Any = None,
+    pre_head_mixing: Any = None,
+    head_kernel: Any = None,
+    post_head_mixing: Any = None,
+    norm_weight: Any = None,
+    norm_eps: float = 1e-05,
+    norm_scale: float = 1.0,
+    pad_key: str = "both",
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal attention with convolutions over queries, keys and heads.
+
+    See `attlas_ref.dotproduct.multi_token_attention` for the lesson.
+    """
+
+def threshold_relative_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    forget: Any,
+    qk_norm: bool = True,
+    norm_eps: float = 1e-06,
+    threshold: float = 0.0,
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal attention to the relevant keys, with distance counted among the relevant ones.
+
+    See `attlas_ref.dotproduct.threshold_relative_attention` for the lesson.
+    """
+
+def stacked_cross_attention(
+    query: Any,
+    key: Any,
+    value: Any = None,
+    *,
+    inverse_temperature: Any = 9.0,
+    factors: Any = None,
+    slope: float = 0.1,
+    eps: float = 1e-08,
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Softmax attention over similarities that are normalized along the queries first.
+
+    See `attlas_ref.dotproduct.stacked_cross_attention` for the lesson.
+    """
+
 def softmax_plus_n_attention(
     query: Any,
     key: Any,
@@ -471,6 +720,114 @@ def softcapped_attention(
     See `attlas_ref.normalizers.softcapped_attention` for the lesson.
     """
 
+def sparsemax(
+    scores: Any,
+    *,
+    axis: int = -1,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Project scores onto the probability simplex: a softmax with exact zeros.
+
+    See `attlas_ref.normalizers.sparsemax` for the lesson.
+    """
+
+def entmax(
+    scores: Any,
+    *,
+    alpha: float = 1.5,
+    axis: int = -1,
+    mask: Any = None,
+    method: str = "auto",
+    iterations: int = 60,
+    backend: str | None = None,
+) -> Any:
+    """Turn scores into probabilities, sparser than a softmax for alpha above 1.
+
+    See `attlas_ref.normalizers.entmax` for the lesson.
+    """
+
+def sparsemax_vjp(
+    scores: Any,
+    grad_output: Any,
+    *,
+    axis: int = -1,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Gradient of sum(sparsemax(scores) * grad_output).
+
+    See `attlas_ref.normalizers.sparsemax` for the lesson.
+    """
+
+def entmax_vjp(
+    scores: Any,
+    grad_output: Any,
+    *,
+    alpha: float = 1.5,
+    axis: int = -1,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Gradient of sum(entmax(scores) * grad_output).
+
+    See `attlas_ref.normalizers.entmax` for the lesson.
+    """
+
+def sparsemax_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention whose weights are the projection of the scores onto the simplex.
+
+    See `attlas_ref.normalizers.sparsemax_attention` for the lesson.
+    """
+
+def entmax_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    alpha: float = 1.5,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention whose weights are the entmax of the scores.
+
+    See `attlas_ref.normalizers.entmax_attention` for the lesson.
+    """
+
+def pladis_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    alpha: float = 1.5,
+    strength: float = 2.0,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Weights on the line from softmax through entmax, usually beyond it.
+
+    See `attlas_ref.normalizers.pladis_attention` for the lesson.
+    """
+
 def cosine_attention(
     query: Any,
     key: Any,
@@ -487,6 +844,23 @@ def cosine_attention(
     """Attention by the angle between query and key.
 
     See `attlas_ref.normalizers.cosine_attention` for the lesson.
+    """
+
+def cog_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Softmax over the sizes of the scores, with their signs kept.
+
+    See `attlas_ref.normalizers.cog_attention` for the lesson.
     """
 
 def differential_attention(
@@ -509,6 +883,44 @@ def differential_attention(
     """Attention with the difference of two softmax maps.
 
     See `attlas_ref.normalizers.differential_attention` for the lesson.
+    """
+
+def topk_softmax_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    top_k: int,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Softmax attention to the top_k best keys of each query.
+
+    See `attlas_ref.normalizers.topk_softmax_attention` for the lesson.
+    """
+
+def reversed_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    sender_gate: Any = None,
+    renormalize: bool = False,
+    eps: float = 1e-08,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention that is normalized over the queries: each key sends a weight of 1 (or of its gate).
+
+    See `attlas_ref.normalizers.reversed_attention` for the lesson.
     """
 
 def calibrate_attention_sinks(

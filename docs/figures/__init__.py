@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from attlas_ref.records import Record
 
+from .choosing import FIGURES as COMPARISONS
 from .general import weights_of_real_heads
 from .style import THEMES, Theme, themed
 from .web import web_of_laws
@@ -23,7 +24,7 @@ Draw = Callable[[Figure], str]
 SIZE = (8.4, 4.4)
 """Inches; the pages show it about 700 pixels wide."""
 
-__all__ = ["THEMES", "figure_of", "save", "web_of_laws"]
+__all__ = ["COMPARISONS", "THEMES", "figure_of", "save", "web_of_laws"]
 
 
 def figure_of(record: Record) -> Draw:

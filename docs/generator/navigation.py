@@ -4,6 +4,7 @@ from attlas_ref.records import FAMILIES, all_records
 
 BEFORE = (("Home", "index.md"), ("How to read the atlas", "reading.md"), ("The contract", "contract.md"))
 AFTER = (
+    ("Which normalizer, which score", "choosing.md"),
     ("Engines", "engines.md"),
     ("Accuracy", "accuracy.md"),
     ("Benchmarks", "benchmarks.md"),

@@ -47,13 +47,17 @@ def laws(atlas: str = "atlas/") -> str:
     return "\n\n".join(entries)
 
 
-def benchmarks(report: dict[str, Any] | None) -> str:
+REPORTS = {"dense": "attlas bench --suite dense", "formulations": "attlas bench --all"}
+"""The measurements that are kept, and what makes them."""
+
+
+def benchmarks(name: str, report: dict[str, Any] | None) -> str:
     """Return the measurements with their machine, or what to do to have some."""
     if report is None:
-        return "!!! note\n\n    Nothing has been measured yet: `attlas bench --all --write docs/benchmarks.json`."
-    from attlas.bench.report import markdown
+        return f"!!! note\n\n    Not measured yet: `{REPORTS[name]} --write docs/benchmarks/{name}.json`."
+    from attlas.bench.report import markdown, suite_markdown
 
-    return markdown(report)
+    return suite_markdown(report) if "suite" in report else markdown(report)
 
 
 PARTS: dict[str, Callable[[], str]] = {"families": families, "engines": engines, "laws": laws}

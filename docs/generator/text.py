@@ -128,10 +128,10 @@ def call(record: Record) -> str:
     return f"attlas.{record.name}({', '.join(parameters)})"
 
 
-def figure(name: str, title: str, caption: str) -> str:
+def figure(name: str, title: str, caption: str, folder: str = "") -> str:
     """Return a figure in both themes and its caption."""
     images = "\n".join(
-        f"![{title}](figures/{name}-{theme}.svg#only-{theme}){{ loading=lazy }}" for theme in ("light", "dark")
+        f"![{title}]({folder}figures/{name}-{theme}.svg#only-{theme}){{ loading=lazy }}" for theme in ("light", "dark")
     )
     return f'<figure markdown="span" class="atlas-figure">\n{images}\n<figcaption>{caption}</figcaption>\n</figure>'
 

@@ -128,7 +128,7 @@ def test_peer_where_there_is_none(cli):
 
 
 def test_torch_that_is_not_installed(cli, monkeypatch):
-    monkeypatch.setattr("attlas.cli.bench.installed", lambda module: False)
+    monkeypatch.setattr("attlas.bench.peers.installed", lambda module: False)
     assert "pip install 'attlas[peers]'" in cli.refused("bench", "softmax_attention", "--peer", "torch")
 
 

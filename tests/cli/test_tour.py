@@ -113,7 +113,7 @@ def test_tour_feeds_real_heads_to_everything_that_takes_them(record):
     call, heads = real_call(record, LAYERS, HEADS), real_heads(LAYERS, HEADS)
     named = dict(zip(record.takes, call.arrays, strict=True))
     cores = dict(zip(record.takes, parse_signature(record.signature).inputs, strict=True))
-    for name in {name for name in set(named) & set(heads) if set(cores[name]) <= set("mnde")}:
+    for name in {name for name in set(named) & set(heads) if set(cores[name]) <= set("mnde") and len(cores[name]) == 2}:
         np.testing.assert_array_equal(named[name], getattr(alice(), name)[np.ix_(LAYERS, HEADS)])
     assert call.arrays
 

@@ -142,6 +142,20 @@ def test_weights_are_zero_where_nothing_is_seen_and_not_elsewhere(candidate: Can
     np.testing.assert_array_equal(result.weights != 0, visible_in(call))
 
 
+@pytest.mark.formulations.with_args(lambda record: record.name == "stacked_cross_attention")
+def test_a_visible_nan_reaches_all_that_share_its_column(candidate: Candidate, name: str) -> None:
+    call = build(Plan(name, {"m": 3, "n": 2, "d": 3, "e": 2}, dtype="float64", seed=3))
+    query, key, value = call.arrays
+    call = call.given(mask=np.array([[True, False], [True, True], [False, True]]), factors=None, return_weights=False)
+    # Query 0 shares key 0 with query 1, and nothing with query 2.
+    by_query = call.given(_planted(query, (0, 0), np.nan), key, value).by(candidate)
+    np.testing.assert_array_equal(np.isnan(by_query).all(axis=-1), [True, True, False])
+    by_key = call.given(query, _planted(key, (1, 0), np.nan), value).by(candidate)
+    np.testing.assert_array_equal(np.isnan(by_key).all(axis=-1), [False, True, True])
+    assert not np.isnan(by_query[2]).any()
+    assert not np.isnan(by_key[0]).any()
+
+
 @pytest.mark.formulations.with_args(lambda r: r.name.endswith("_vjp") and "value" in r.takes)
 @STRANGE
 def test_gradients_of_what_is_hidden_are_exactly_zero(candidate: Candidate, name: str, strange: float) -> None:

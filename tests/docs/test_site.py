@@ -128,7 +128,7 @@ def test_benchmarks_page_shows_what_was_measured(monkeypatch: pytest.MonkeyPatch
     machine |= {"system": "Linux", "gpu": None, "blas": "a BLAS", "versions": {"numpy": "2.0"}}
     point = {"name": NAMES[0], "sizes": {"n": 64}, "batch": [], "dtype": "float32", "options": {}, "peer": None}
     point |= {"contestants": {"reference": {**row, "error_in_budgets": 0.125}}}
-    page = benchmarks({"machine": machine, "limits": [], "results": [point]})
+    page = benchmarks("formulations", {"machine": machine, "limits": [], "results": [point]})
     for shown in (NAMES[0], "A processor", "2001-02-03", "2.00", "50%", "25%"):
         assert shown in page
 
@@ -137,4 +137,4 @@ def test_benchmarks_page_says_how_to_measure(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     from generator.tables import benchmarks
 
-    assert "attlas bench" in benchmarks(None)
+    assert "attlas bench" in benchmarks("dense", None)

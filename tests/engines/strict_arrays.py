@@ -9,9 +9,13 @@ import operator
 
 import numpy as np
 
-FUNCTIONS = ["abs", "broadcast_to", "exp", "isfinite", "log", "maximum", "minimum", "tanh", "where", "zeros", "arange"]
+FUNCTIONS = [
+    "abs", "arange", "broadcast_to", "concatenate", "cumsum", "empty", "exp", "full_like", "isfinite", "log",
+    "logaddexp", "maximum", "minimum", "moveaxis", "sign", "sort", "sqrt", "stack", "take_along_axis", "tanh", "where",
+    "zeros", "zeros_like",
+]  # fmt: skip
 OPERATORS = ["add", "sub", "mul", "truediv", "matmul", "pow", "and_", "or_", "eq", "ne", "lt", "le", "gt", "ge"]
-METHODS = ["sum", "max", "any", "swapaxes", "astype"]
+METHODS = ["sum", "max", "any", "swapaxes", "astype", "reshape", "copy"]
 
 
 class StrictArray:
@@ -22,6 +26,13 @@ class StrictArray:
     def __init__(self, entries):
         self._entries = np.asarray(entries)
         self.shape, self.ndim, self.dtype = self._entries.shape, self._entries.ndim, self._entries.dtype
+        self.size = self._entries.size
+
+    def __array_namespace__(self, api_version=None):
+        return StrictModule
+
+    def __len__(self):
+        return len(self._entries)
 
     def __array__(self, *args, **kwargs):
         raise TypeError("implicit conversion to a NumPy array")
@@ -51,8 +62,8 @@ class StrictArray:
 
 
 def _bare(value):
-    if isinstance(value, tuple):
-        return tuple(map(_bare, value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_bare, value))
     if isinstance(value, (np.ndarray, np.generic)):
         raise TypeError("a NumPy array among arrays of another library")
     return value._entries if isinstance(value, StrictArray) else value

@@ -8,19 +8,29 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from strict_arrays import StrictArray, StrictModule
+from strict_arrays import StrictArray
 
 import attlas_ref
+from attlas.bench.contestants import each
 from attlas.cupy_gpu import dotproduct, tile
 from attlas.cupy_gpu.tile import Tiles
 from attlas.dispatch import call_on
 from attlas.engines import cupy_on_numpy
 from attlas_ref.contract import bind
 from attlas_ref.records import all_records, find
+from attlas_ref.testing import Call, Plan, build
 from attlas_ref.testing.budget import assert_within_budget, high_and_lows
 
 KERNELS = [record.name for record in all_records() if record.kind == "K" and "cupy" in record.engines]
-REQUIRED = {"softcapped_attention": {"cap": 2.0}}
+HEADS = [
+    name
+    for name in KERNELS
+    if {*find(name).takes} <= {"query", "key", "value", "grad_output"} and "causal" in find(name).options
+    if find(name).options.keys() >= {"mask", "bias"}
+]
+"""Those of queries, keys and values that can share leading axes as they like."""
+REQUIRED = {"cap": 2.0, "top_k": 3}
+FLAGS = ("causal", "return_weights", "return_grad_bias", "return_state")
 TILINGS = [(1, 1, 1), (3, 9, 1), (3, 12, 24), (4, 20, 10**6)]
 
 
@@ -48,18 +58,25 @@ def heads(name, m, n, seed=0, dtype=np.float32):
     return [rng.normal(size=shapes[argument]).astype(dtype) for argument in takes]
 
 
+def call_of(name, m, n, dtype=np.float32, returns=True):
+    """A call of m queries and n keys with everything that a formulation can be asked for."""
+    record, rng = find(name), np.random.default_rng(m)
+    flags = {flag: True for flag in (FLAGS if returns else FLAGS[:1]) if flag in record.options}
+    if name not in HEADS:
+        sizes = {"m": m, "n": n, "d": 3, "e": 5}
+        call = build(Plan(name, sizes, (2,), dtype=np.dtype(dtype).name, mask="random", bias="normal", options=flags))
+        return Call(name, call.arrays, call.options)
+    required = {option: value for option, value in REQUIRED.items() if option in record.options}
+    visible = {"mask": rng.random((2, m, n)) < 0.7, "bias": rng.normal(size=(m, 1))}
+    return Call(name, tuple(heads(name, m, n, dtype=dtype)), {**visible, **flags, **required})
+
+
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize(("m", "n"), [(7, 9), (9, 7), (1, 13), (6, 1)])
 def test_many_small_tiles_give_what_the_reference_gives(name, m, n, tiling):
-    rng = np.random.default_rng(m)
-    arrays = heads(name, m, n)
-    options = {"mask": rng.random((2, m, n)) < 0.7, "bias": rng.normal(size=(m, 1)), "causal": True} | REQUIRED.get(
-        name, {}
-    )
-    if "return_weights" in find(name).options:
-        options["return_weights"] = True
-    high, lows = high_and_lows(name, arrays, options)
-    assert_within_budget(computed(name, *arrays, **options), high, lows)
+    call = call_of(name, m, n)
+    high, lows = high_and_lows(name, call.arrays, call.options)
+    assert_within_budget(call.by(computed), high, lows)
 
 
 def test_a_sum_over_all_tiles_can_be_the_divisor(tiling):
@@ -90,12 +107,12 @@ def test_hidden_nan_has_no_gradient_and_spoils_none(tiling):
         np.testing.assert_array_equal(part == 0, same == 0)
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if name.endswith("_attention")])
+@pytest.mark.parametrize("name", [name for name in HEADS if name.endswith("_attention")])
 def test_hidden_nan_is_not_felt_in_any_tile(name, tiling):
     query, key, value = heads(name, 7, 9)
     mask = np.random.default_rng(1).random((7, 9)) < 0.6
     mask[:, 4] = False
-    options = {"mask": mask} | REQUIRED.get(name, {})
+    options = {"mask": mask} | {option: value for option, value in REQUIRED.items() if option in find(name).options}
     clean = computed(name, query, key, value, **options)
     key[4], value[..., 4, :] = np.nan, np.inf
     high, lows = high_and_lows(name, [query, np.nan_to_num(key), np.nan_to_num(value, posinf=0)], options)
@@ -169,12 +186,9 @@ def test_memory_does_not_grow_with_the_pairs(name, monkeypatch):
     limit_tiles(monkeypatch, 32, 1024, 1024)
 
     def peak(n):
-        arrays = heads(name, n, n)
-        options = {"mask": np.ones((1, n), dtype=bool), "causal": True, "bias": np.zeros((n, 1))} | REQUIRED.get(
-            name, {}
-        )
+        call = call_of(name, n, n, returns=False)
         tracemalloc.start()
-        computed(name, *arrays, **options)
+        call.by(computed)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -221,26 +235,19 @@ def test_inputs_may_be_read_only_and_stay_as_they_are():
 @pytest.mark.parametrize("strange", [False, True], ids=["finite", "hidden-nan"])
 @pytest.mark.parametrize("name", KERNELS)
 def test_only_what_cupy_has_is_used_and_the_host_waits_once_per_factor(name, strange, tiling, monkeypatch):
-    rng = np.random.default_rng(3)
-    arrays = heads(name, 7, 9, dtype=np.float64)
-    mask = rng.random((7, 9)) < 0.7
-    if strange:
-        mask[:, 4] = False
-        arrays[1][4] = np.nan
-    options = {"mask": mask, "bias": rng.normal(size=(7, 1)), "causal": True} | REQUIRED.get(name, {})
-    for flag in ("return_weights", "return_grad_bias"):
-        if flag in find(name).options:
-            options[flag] = True
-    expected = computed(name, *arrays, **options)
-
-    bound = bind(find(name), tuple(map(StrictArray, arrays)), options)
-    for option, value in bound.options.items():
-        if isinstance(value, np.ndarray):
-            bound.options[option] = StrictArray(value)
-    monkeypatch.setattr(tile, "array_namespace", lambda array: StrictModule)
+    call = call_of(name, 7, 9, np.float64)
+    if strange and name in HEADS:
+        call.options["mask"][..., 4] = False
+        call.arrays[1][4] = np.nan
+    expected = call.by(computed)
+    bound = bind(find(name), each(call.arrays, StrictArray), call.options)
+    options = {
+        option: each(value, lambda part: StrictArray(part) if isinstance(part, np.ndarray) else part)
+        for option, value in bound.options.items()
+    }
     monkeypatch.setattr(StrictArray, "host_reads", 0)
     with np.errstate(all="ignore"):
-        result = cupy_on_numpy().function(find(name))(*bound.arrays.values(), **bound.options)
+        result = cupy_on_numpy().function(find(name))(*bound.arrays.values(), **options)
     factors = 3 if name == "softmax_attention_vjp" else 1
     assert StrictArray.host_reads <= (2 if strange else 1) * factors
     for part, same in zip(_parts(result), _parts(expected), strict=True):
@@ -248,4 +255,4 @@ def test_only_what_cupy_has_is_used_and_the_host_waits_once_per_factor(name, str
 
 
 def _parts(result):
-    return result if isinstance(result, tuple) else (result,)
+    return [part for value in result for part in _parts(value)] if isinstance(result, tuple) else [result]

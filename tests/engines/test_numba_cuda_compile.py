@@ -17,7 +17,7 @@ if simulated():
 
 pytest.importorskip("numba_cuda")
 
-from attlas.numba_cuda import lanes, rules
+from attlas.numba_cuda import columns, lanes, learned, rules
 
 LANES = {f"{lane.name}-{lane.dtype}": lane for lane in lanes.kernels()}
 CAPABILITIES = [(8, 0), (9, 0), (10, 0)]
@@ -39,16 +39,18 @@ def test_kernel_compiles_to_what_it_should(lane, capability):
     assert ".visible .entry" in ptx
     assert f".target sm_{capability[0]}{capability[1]}" in ptx
     assert (".f64" in ptx) == (LANES[lane].dtype == "float64"), "arithmetic in another precision"
-    assert 0 < shared_memory(ptx) <= GRANTED_SHARED_MEMORY
+    assert shared_memory(ptx) <= GRANTED_SHARED_MEMORY
+    assert (shared_memory(ptx) > 0) == LANES[lane].shares
     assert ".local" not in ptx, "what a thread holds has left its registers"
     assert ".extern .func" not in ptx, "a function is missing that only a driver could supply"
     assert not re.search(r"\batom\.|\bred\.global", ptx), "atomics make results depend on the order of threads"
 
 
 def test_every_rule_has_its_kernels():
-    functions = [value for name, value in vars(rules).items() if name[0] != "_" and hasattr(value, "cache_info")]
+    modules = [vars(module).items() for module in (rules, learned, columns)]
+    functions = [value for names in modules for name, value in names if name[0] != "_" and hasattr(value, "cache_info")]
     factories = {function for function in functions if inspect.signature(function).return_annotation is rules.Rule}
-    assert factories == set(lanes.RULES)
+    assert factories == {*lanes.RULES, *lanes.LEARNED_RULES, *lanes.COLUMN_RULES, learned.linear}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "int64", "uint8", "bool"])

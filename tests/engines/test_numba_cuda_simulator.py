@@ -23,7 +23,15 @@ from attlas.numba_cuda.blocks import Block
 from attlas.numba_cuda.pairs import build_gradient, build_pairs
 from attlas.numba_cuda.tile import build_forward, build_statistics
 
-KERNELS = [record.name for record in all_records() if record.kind == "K" and "numba-cuda" in record.engines]
+DENSE = {"query", "key", "value", "grad_output", "mask", "bias", "causal"}
+KERNELS = [
+    record.name
+    for record in all_records()
+    if record.kind == "K" and "numba-cuda" in record.engines
+    if {*record.takes, "mask", "bias", "causal"} <= DENSE & {*record.takes, *record.options}
+]
+"""Those that `heads` and `options_of` know how to call."""
+REQUIRED = {"cap": 2.0, "top_k": 3}
 BUILDERS = (build_forward, build_statistics, build_pairs, build_gradient)
 BLOCKS = [
     Block(across=1, down=1, rows=2, columns=3, outputs=3, depth=1),
@@ -48,7 +56,7 @@ def options_of(name, m, n, seed=0):
     rng = np.random.default_rng(seed)
     options = {"mask": rng.random((2, m, n)) < 0.7, "bias": rng.normal(size=(m, 1)), "causal": True}
     options |= {flag: True for flag in ("return_weights", "return_grad_bias") if flag in find(name).options}
-    return options | ({"cap": 2.0} if "cap" in find(name).options else {})
+    return options | {option: value for option, value in REQUIRED.items() if option in find(name).options}
 
 
 def assert_right(name, arrays, options):
@@ -86,6 +94,17 @@ def test_maximum_that_grows_from_tile_to_tile_rescales_what_was_summed(monkeypat
         arrays = [np.abs(query), sign * key, value]
         for name in ("softmax_attention", "attention_energy", "attention_partial"):
             assert_right(name, arrays[: len(find(name).takes)], {})
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name.endswith("attention")])
+@pytest.mark.parametrize("strange", [np.nan, np.inf])
+def test_a_hidden_nan_changes_no_bit(name, strange):
+    (query, key, value), options = heads(name, 6, 7), options_of(name, 6, 7)
+    options["mask"][..., 2] = False
+    clean = computed(name, query, key, value, **options)
+    key[2], value[..., 2, :] = strange, strange
+    for one, other in zip(computed(name, query, key, value, **options), clean, strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 @pytest.mark.parametrize("name", KERNELS)

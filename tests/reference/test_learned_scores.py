@@ -177,6 +177,15 @@ def test_selective_attention_is_its_definition() -> None:
         assert_equal_up_to_rounding(actual, expected, **ENOUGH)
 
 
+def test_an_infinite_selection_acts_on_later_queries_only() -> None:
+    tokens = np.ones((2, 3, 1))
+    query = tokens.copy()
+    query[0, 1] = np.inf  # the selecting head's token 1 selects token 0 for good
+    output, weights = attlas_ref.selective_attention(query, tokens, tokens, keep_first=False, return_weights=True)
+    np.testing.assert_array_equal(output[1], 1.0)
+    np.testing.assert_array_equal(weights[1, 1:], [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
+
+
 @pytest.mark.parametrize("pad_key", ["both", "left", "right"])
 def test_multi_token_attention_is_its_definition(pad_key: str) -> None:
     heads, n, queries, keys = 2, 5, 2, 3

@@ -68,6 +68,11 @@ def engines_for(record: Record) -> list[Engine]:
     return [] if record.kind == "U" else [engine for engine in engines_here() if engine.name in record.engines]
 
 
+def on_host(contestant: Contestant) -> bool:
+    """Whether it computes in the memory of the host, which can be measured."""
+    return contestant.name not in TABLE or TABLE[contestant.name].arrays == "numpy"
+
+
 def each(value: Any, change: Callable[[Any], Any]) -> Any:
     """Apply a change to an array or to every array of a tuple, named or not."""
     if not isinstance(value, tuple):

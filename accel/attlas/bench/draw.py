@@ -1,6 +1,6 @@
 """Inputs of benchmarks: plain normal numbers, the same options in every round."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,12 @@ def drawn_call(
     batch: tuple[int, ...],
     dtype: str,
     options: Mapping[str, Any],
+    arrays: Collection[str] = (),
 ) -> Call:
-    """Draw a call; options without a default that are not given get the same value every time."""
+    """Draw a call with these optional arrays; options without a default get the same value every time."""
     required = example_call(record.name, np.random.default_rng(0)).options
     given = {name: value for name, value in required.items() if isinstance(record.options[name], PLAIN)}
-    call = example_call(record.name, rng, sizes, batch, dtype, **{**given, **options})
+    call = example_call(record.name, rng, sizes, batch, dtype, given=arrays, **{**given, **options})
     for array in call.every_array():
         array.flags.writeable = True  # PyTorch shares no memory that is read-only
     return call
@@ -32,13 +33,30 @@ def drawn_call(
 
 def member(call: Call, batch: tuple[int, ...]) -> Call:
     """The last member of a batch as a call of its own; what all members share stays as it is."""
-    record, last = find(call.name), (-1,) * len(batch)
+    last = (-1,) * len(batch)
+    return _changed(call, lambda array, core: array[last] if array.ndim == len(batch) + len(core) else array)
+
+
+def last_queries(call: Call, count: int) -> Call:
+    """The call of the last queries alone, where one query's result does not depend on the others."""
+
+    def cut(array: Any, core: Any) -> Any:
+        place = core.index("m") - len(core) if "m" in core else 0
+        if not place or array.ndim < -place or array.shape[place] == 1:
+            return array
+        return array[(..., slice(-count, None), *(slice(None),) * (-place - 1))]
+
+    return _changed(call, cut)
+
+
+def _changed(call: Call, change: Callable[[Any, Any], Any]) -> Call:
+    """The call with change(array, core) in place of every array."""
+    record = find(call.name)
 
     def one(value: Any, core: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(one, value, core))
-        own = hasattr(value, "shape") and value.ndim == len(batch) + len(core)
-        return value[last] if own else value
+        return change(value, core) if hasattr(value, "shape") else value
 
     cores = {name: option.cores if isinstance(option, Partial) else getattr(option, "core", ())
              for name, option in record.options.items()}  # fmt: skip

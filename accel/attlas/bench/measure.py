@@ -1,6 +1,6 @@
 """One measured point: a formulation at one size, all contestants, with their errors, memory and share of the limits."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,12 +10,11 @@ from attlas_ref.records import Record
 from attlas_ref.testing.budget import error_in_budgets, high_and_lows
 from attlas_ref.testing.drawn import Call, letters_of
 
-from .contestants import each
-from .draw import drawn_call, member
+from .contestants import Contestant, each
+from .draw import drawn_call, last_queries, member
 from .harness import Race, race
 from .limits import Limits
 from .memory import peak_memory
-from .roster import roster
 from .work import work_of
 
 
@@ -25,32 +24,54 @@ def measure(
     batch: tuple[int, ...],
     dtype: str,
     options: Mapping[str, Any],
+    contestants: Sequence[Contestant],
     *,
-    peer: bool,
+    arrays: Collection[str] = (),
+    others: Sequence[Contestant] = (),
+    memory: Collection[str] = (),
+    checked_queries: int | None = None,
     budget_seconds: float = 3.0,
-    memory: bool = True,
 ) -> dict[str, Any]:
-    """Time a formulation at one size and return a row of the report, ready for JSON."""
+    """Time a formulation at one size and return a row of the report, ready for JSON.
+
+    Parameters
+    ----------
+    record, sizes, batch, dtype, options
+        What is called, and at which size.
+    contestants : sequence of Contestant
+        Who computes it: timed, and checked.
+    arrays : names
+        The optional arrays that the call has.
+    others : sequence of Contestant
+        Who computes something else with the same inputs: timed only.
+    memory : names
+        The contestants whose peak memory is measured, each in a process of its own.
+    checked_queries : int, optional
+        Check the last queries only, where one does not depend on the others: the reference makes all scores.
+    budget_seconds : float
+        How long to time.
+    """
 
     def draw(number: int) -> Call:
-        return drawn_call(record, np.random.default_rng(number), sizes, batch, dtype, options)
+        return drawn_call(record, np.random.default_rng(number), sizes, batch, dtype, options, arrays)
 
-    contestants = roster(record, peer)
-    outcome = race(contestants, draw, budget_seconds=budget_seconds)
-    errors = _errors(record, outcome, batch)
+    everyone = [*contestants, *others]
+    outcome = race(everyone, draw, budget_seconds=budget_seconds)
+    errors = _errors(record, outcome, batch, [contestant.name for contestant in contestants], checked_queries)
     work = work_of(record, sizes, batch, dtype, options)
     rows = {}
-    for contestant in contestants:
+    for contestant in everyone:
         name, spread = contestant.name, outcome.time(contestant.name)
         rows[name] = {
             "seconds": asdict(spread),
             "rounds": len(outcome.seconds[name]),
             "speedup": {
-                other.name: asdict(outcome.speedup(name, other.name)) for other in contestants if other.name != name
+                other.name: asdict(outcome.speedup(name, other.name)) for other in everyone if other.name != name
             },
-            "error_in_budgets": errors[name],
+            "error_in_budgets": errors.get(name),
+            "result_bytes": _size(outcome.results[name]),
             "peak_memory_bytes": (
-                peak_memory(record.name, name, sizes, batch, dtype, options) if memory and _on_host(name) else None
+                peak_memory(record.name, name, sizes, batch, dtype, options, arrays) if name in memory else None
             ),
         }
     return {
@@ -59,7 +80,8 @@ def measure(
         "batch": list(batch),
         "dtype": dtype,
         "options": dict(options),
-        "peer": record.peer if peer else None,
+        "arrays": list(arrays),
+        "peer": record.peer,
         "operations": work.operations,
         "bytes": work.bytes,
         "contestants": rows,
@@ -79,22 +101,25 @@ def with_shares(point: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     return {**point, "contestants": rows}
 
 
-def _errors(record: Record, outcome: Race, batch: tuple[int, ...]) -> dict[str, float]:
+def _errors(
+    record: Record, outcome: Race, batch: tuple[int, ...], names: Collection[str], queries: int | None
+) -> dict[str, float]:
     """Check the results of the last timed round, on the last member of the batch where leading axes are independent."""
     batch = () if record.pools_batch else batch
     call = member(outcome.call, batch)
+    place: tuple[Any, ...] = (-1,) * len(batch)
+    if queries is not None:
+        call = last_queries(call, queries)
+        place = (*place, slice(-queries, None))
     high, lows = high_and_lows(record.name, call.arrays, call.options)
-    last = (-1,) * len(batch)
-    return {
-        name: error_in_budgets(each(result, lambda part: part[last]), high, lows)
-        for name, result in outcome.results.items()
-    }
+    return {name: error_in_budgets(each(outcome.results[name], lambda part: part[place]), high, lows) for name in names}
 
 
-def _on_host(name: str) -> bool:
-    from ..engines import TABLE
-
-    return name not in TABLE or TABLE[name].arrays == "numpy"
+def _size(result: Any) -> int:
+    if isinstance(result, tuple):
+        return sum(map(_size, result))
+    size: int = result.nbytes
+    return size
 
 
 def point_sizes(record: Record, n: int, width: int) -> dict[str, int]:

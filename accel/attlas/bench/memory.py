@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def peak_memory(
     batch: tuple[int, ...],
     dtype: str,
     options: Mapping[str, Any],
+    arrays: Collection[str] = (),
     seconds: float = 600.0,
 ) -> int | None:
     """Measure the peak extra memory of one call in a fresh process.
@@ -45,6 +46,7 @@ def peak_memory(
         "batch": list(batch),
         "dtype": dtype,
         "options": dict(options),
+        "arrays": list(arrays),
     }
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     done = subprocess.run(
@@ -76,7 +78,7 @@ def measured_growth(request: Mapping[str, Any]) -> int | None:
 
     def prepared(sizes: Mapping[str, int], leading: tuple[int, ...]) -> Any:
         rng = np.random.default_rng(0)
-        call = drawn_call(record, rng, sizes, leading, request["dtype"], request["options"])
+        call = drawn_call(record, rng, sizes, leading, request["dtype"], request["options"], request["arrays"])
         return contestant.prepare(call)
 
     prepared({letter: min(size, 8) for letter, size in request["sizes"].items()}, (1,) * len(batch))()

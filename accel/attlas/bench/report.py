@@ -64,7 +64,9 @@ def describe(point: Mapping[str, Any]) -> str:
     rows = sizes.get("n", sizes.get("m"))
     widths = sorted({size for letter, size in sizes.items() if letter not in "mn"})
     parts = [f"{'×'.join(map(str, point['batch']))} heads"] if point["batch"] else []
-    parts += [f"n = {rows}", f"width {', '.join(map(str, widths))}", point["dtype"]]
+    parts += [f"m = {sizes['m']}"] if sizes.get("m", rows) != rows else []
+    parts += [f"n = {rows}", f"width {', '.join(map(str, widths))}"] if widths else [f"n = {rows}"]
+    parts += [point["dtype"], *(f"with {name}" for name in point.get("arrays", ()))]
     return ", ".join([*parts, *(f"{name} = {value}" for name, value in point["options"].items())])
 
 
@@ -91,6 +93,45 @@ def _table(points: Sequence[Mapping[str, Any]]) -> list[str]:
             ]
             lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def suite_markdown(report: Mapping[str, Any]) -> str:
+    """Return the report of a suite as Markdown: the machine, and a table of goals for every group."""
+    lines = [*_machine_lines(report["machine"]), "", *_limit_lines(report["limits"]), "", report["method"], ""]
+    for group in report["groups"]:
+        lines += [
+            f"### {group['title']}",
+            "",
+            "| case | ms | beside | ratio | goal | reached | of the matrix product | error |",
+            "| --- | ---: | --- | ---: | ---: | --- | ---: | ---: |",
+            *("| " + " | ".join(row) + " |" for row in goal_rows(group["points"], code="`")),
+            "",
+            *(f"- {whole['what']}: {whole['reached']:.2f} (goal {whole['at_least']:.2f})" for whole in group["whole"]),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def goal_rows(points: Sequence[Mapping[str, Any]], code: str = "") -> list[list[str]]:
+    """The cells of a table of goals: case, ms, rival, ratio, goal, whether it is reached, share, error."""
+    rows = []
+    for point in points:
+        own = point["contestants"][point["engine"]]
+        case = [f"{code}{point['name']}{code}, {describe(point)}", spread_text(own["seconds"], 1e3)]
+        end = [percent(own["product_share"]), error_text(own["error_in_budgets"])]
+        for goal in point["goals"]:
+            ratio = goal["ratio"]
+            met = "yes" if ratio["median"] >= goal["at_least"] else "no"
+            rows.append([*case, goal["over"], spread_text(ratio), f"{goal['at_least']:.2f}", met, *end])
+            case, end = ["", ""], ["", ""]
+        for rival, reason in point["unable"].items():
+            rows.append([*case, rival, "cannot run", "", reason, *end])
+            case, end = ["", ""], ["", ""]
+        if "extra_bytes" in point:
+            extra, most = point["extra_bytes"], point["at_most_bytes"]
+            cells = [megabytes(extra), megabytes(most), "yes" if extra <= most else "no"]
+            rows.append(["", "", "extra memory, MB", *cells, "", ""])
+    return rows
 
 
 def spread_text(spread: Mapping[str, float] | None, factor: float = 1.0) -> str:

@@ -3,7 +3,7 @@
 from attlas_ref.records import Record
 
 from .contestants import Contestant, engine_contestant, engines_for, reference_contestant
-from .peers import peer_contestant
+from .peers import RIVALS, peer_contestant
 
 
 def roster(record: Record, peer: bool) -> list[Contestant]:
@@ -13,5 +13,7 @@ def roster(record: Record, peer: bool) -> list[Contestant]:
 
 
 def contestant_named(record: Record, name: str) -> Contestant:
-    """One contestant: "reference", an engine's name, or "torch"."""
-    return next(contestant for contestant in roster(record, peer=name == "torch") if contestant.name == name)
+    """One contestant: "reference", an engine's name, or a rival of `peers.RIVALS`."""
+    if name in RIVALS:
+        return peer_contestant(record, name)
+    return next(contestant for contestant in roster(record, peer=False) if contestant.name == name)

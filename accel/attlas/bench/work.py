@@ -51,9 +51,11 @@ def work_of(
     widths = _widths(inputs, "m") & _widths(inputs, "n")
     products = [sizes[width] for width in widths]
     if {"m", "n"} <= {core[0] for core in inputs if core}:
-        products += [sizes[core[1]] for core in outputs if len(core) == 2 and core[0] in "mn"]
+        products += [sizes[core[1]] for core in outputs if len(core) == 2 and core[0] in "mn" and core[1] in sizes]
     pairs = _visible_pairs(sizes, bool((options or {}).get("causal"))) if products else 0
-    elements = sum(math.prod(sizes[letter] for letter in core) for core in (*inputs, *outputs))
+    # A result may have a width that no argument has by itself.
+    outputs_of_sizes = [core for core in outputs if all(letter in sizes for letter in core)]
+    elements = sum(math.prod(sizes[letter] for letter in core) for core in (*inputs, *outputs_of_sizes))
     return Work(2 * members * pairs * sum(products), members * elements * ITEMSIZE[dtype])
 
 

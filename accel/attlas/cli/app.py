@@ -103,6 +103,9 @@ def compare(
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A formulation; or --all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every formulation.")] = False,
+    suite: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A suite of cases with goals beside their peers: dense.")
+    ] = None,
     peer: Annotated[
         str, typer.Option(help="torch, none, or auto: torch if it is installed and the formulation has a peer.")
     ] = "auto",
@@ -119,6 +122,11 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Time reference, engines and peer in turn, and say how near they come to this machine's limits."""
+    if suite is not None:
+        from .suite import suite_command
+
+        suite_command(suite, min(seconds, 1.0), write, as_json)
+        return
     from .bench import bench_command
 
     bench_command(name, every, peer, n, width, heads, dtype, seconds, memory, option or [], write, as_json)

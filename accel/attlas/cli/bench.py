@@ -1,7 +1,7 @@
 """`attlas bench`: times, ratios, shares of the machine's limits and peak memory."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 from attlas_ref.records import Record, all_records
 
 from ..bench import report as reports
+from ..bench.contestants import on_host
 from ..bench.limits import measure_limits
-from ..bench.machine import installed, machine
+from ..bench.machine import machine
 from ..bench.measure import measure, point_sizes, with_shares
-from ..bench.peers import MISSING
+from ..bench.peers import MISSING, lacking
+from ..bench.roster import roster
 from ..threads import get_num_threads
 from . import inputs
 from .catalog import record_named
@@ -41,36 +43,48 @@ def bench_command(
     as_json: bool,
 ) -> None:
     """Measure one formulation or all, and print or write the report."""
-    _same_threads_for_all()
+    same_threads_for_all()
     records = _chosen(name, every)
     lengths = inputs.parse_integers(n, "--n", low=1)
     inputs.known_dtype(dtype)
-    wants_peer = {record.name: _wants_peer(record, peer, every) for record in records}
+    contestants = {record.name: roster(record, _wants_peer(record, peer, every)) for record in records}
     options = {record.name: _options(record, option, every) for record in records}
-    _say_if_busy()
-    points = []
+    say_if_busy()
+    points, too_large = [], []
     with progress() as bar:
         task = bar.add_task("the limits of this machine", total=2 + len(records) * len(lengths))
         limits = measure_limits(dtype)
         for record in records:
             for length in lengths:
                 bar.update(task, advance=1, description=f"{record.name}, n = {length}")
-                points.append(
-                    measure(
+                try:
+                    point = measure(
                         record,
                         point_sizes(record, length, width),
                         (heads,),
                         dtype,
                         options[record.name],
-                        peer=wants_peer[record.name],
+                        contestants[record.name],
+                        memory=[one.name for one in contestants[record.name] if on_host(one)] if memory else (),
                         budget_seconds=seconds,
-                        memory=memory,
                     )
-                )
+                except MemoryError as error:  # the reference holds all pairs, and more where there are hidden units
+                    too_large.append(f"{record.name}, n = {length}: {error}")
+                else:
+                    points.append(point)
         bar.update(task, advance=1, description="the limits of this machine, again")
         limits = limits.higher(measure_limits(dtype))
+    if not points:
+        raise Problem("; ".join(too_large))
+    for text in too_large:
+        note(f"left out: {text}")
     results = [with_shares(point, limits) for point in points]
     report = {"machine": machine(), "limits": [asdict(limits)], "method": reports.METHOD, "results": results}
+    hand_out(report, write, as_json, _print)
+
+
+def hand_out(report: Mapping[str, Any], write: Path | None, as_json: bool, show: Callable[[Any], None]) -> None:
+    """Write a report if asked, and print it."""
     if write is not None:
         try:
             reports.write(report, write)
@@ -79,10 +93,10 @@ def bench_command(
     if as_json:
         print_json(report)
     else:
-        _print(report)
+        show(report)
 
 
-def _same_threads_for_all() -> None:
+def same_threads_for_all() -> None:
     """NumPy's BLAS reads its number of threads when it is loaded; the engines must not be given another one."""
     with as_problem(ValueError):
         threads = get_num_threads()
@@ -95,7 +109,7 @@ def _same_threads_for_all() -> None:
         )
 
 
-def _say_if_busy() -> None:
+def say_if_busy() -> None:
     """Figures from a machine that does something else are not worth keeping; say so before the waiting begins."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > BUSY * get_num_threads():
@@ -117,11 +131,12 @@ def _wants_peer(record: Record, peer: str, every: bool) -> bool:
     if peer not in PEERS:
         raise Problem(f"--peer is {peer!r}; it needs one of {', '.join(PEERS)}")
     if peer == "torch":
-        if not installed("torch"):
-            raise Problem(MISSING)
+        package = lacking(record)
+        if package is not None:
+            raise Problem(MISSING.format(package))
         if record.peer is None and not every:
             raise Problem(f"{record.name} has no public peer")
-    return peer != "none" and record.peer is not None and installed("torch")
+    return peer != "none" and record.peer is not None and lacking(record) is None
 
 
 def _options(record: Record, texts: Sequence[str], every: bool) -> dict[str, Any]:
@@ -131,14 +146,20 @@ def _options(record: Record, texts: Sequence[str], every: bool) -> dict[str, Any
     return inputs.parse_options(record, texts)
 
 
+def print_machine(report: Mapping[str, Any]) -> None:
+    """Print what was measured on, and its limits."""
+    out, about = console(), report["machine"]
+    out.print(f"{about['processor']}, {about['threads']} threads, BLAS {about['blas']}, {about['date']}", markup=False)
+    for limit in report["limits"]:
+        out.print(
+            f"limits, {limit['dtype']}: product {limit['operations_per_second'] / 1e9:.0f} GFLOP/s "
+            f"({limit['product_by']}), copy {limit['bytes_per_second'] / 1e9:.1f} GB/s"
+        )
+
+
 def _print(report: Mapping[str, Any]) -> None:
     out = console()
-    about, limit = report["machine"], report["limits"][0]
-    out.print(f"{about['processor']}, {about['threads']} threads, BLAS {about['blas']}, {about['date']}", markup=False)
-    out.print(
-        f"limits, {limit['dtype']}: product {limit['operations_per_second'] / 1e9:.0f} GFLOP/s "
-        f"({limit['product_by']}), copy {limit['bytes_per_second'] / 1e9:.1f} GB/s"
-    )
+    print_machine(report)
     numbers = ("ms", "vs reference", "vs peer", "product", "copy", "MB", "error")
     for point in report["results"]:
         out.print(f"\n[bold]{point['name']}[/]: {reports.describe(point)}")

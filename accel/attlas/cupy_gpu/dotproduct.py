@@ -5,8 +5,37 @@ from typing import Any
 
 from attlas_ref.contract import AttentionPartial, AttentionVJP, AttentionVJPWithBias
 
+from .columns import stacked_cross_attention
+from .coupled import multi_token_attention, selective_attention, threshold_relative_attention
+from .hidden import (
+    additive_attention,
+    graph_attention,
+    graph_attention_v2,
+    neural_attention,
+    relational_attention,
+)
+from .prefix import prefix_attention
 from .streams import nonzero, softmax_attended, softmax_partial, softmax_weights, summed_values
 from .tile import Tile, Tiles, dot_scores, part, plus_bias, transposed
+
+__all__ = [
+    "additive_attention",
+    "attention_energy",
+    "attention_partial",
+    "distance_attention",
+    "graph_attention",
+    "graph_attention_v2",
+    "memory_efficient_attention",
+    "multi_token_attention",
+    "neural_attention",
+    "prefix_attention",
+    "relational_attention",
+    "selective_attention",
+    "softmax_attention",
+    "softmax_attention_vjp",
+    "stacked_cross_attention",
+    "threshold_relative_attention",
+]
 
 
 def softmax_attention(

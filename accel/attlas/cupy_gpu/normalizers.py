@@ -3,8 +3,26 @@
 import math
 from typing import Any
 
+from .columns import cog_attention, reversed_attention
+from .coupled import topk_softmax_attention
+from .simplex import entmax, entmax_attention, entmax_vjp, sparsemax, sparsemax_attention, sparsemax_vjp
 from .streams import softmax_attended, summed_attended
 from .tile import Tile, Tiles, dot_scores
+
+__all__ = [
+    "cog_attention",
+    "entmax",
+    "entmax_attention",
+    "entmax_vjp",
+    "relu_attention",
+    "reversed_attention",
+    "sigmoid_attention",
+    "softcapped_attention",
+    "sparsemax",
+    "sparsemax_attention",
+    "sparsemax_vjp",
+    "topk_softmax_attention",
+]
 
 
 def sigmoid_attention(

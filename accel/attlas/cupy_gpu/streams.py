@@ -1,8 +1,9 @@
-"""The two ways to sum over tiles: with a normalizer that is found on the way, and without.
+"""The three ways to sum over tiles: with a normalizer that is found on the way, with none, and by whole rows.
 
 A softmax is folded with the running (maximum, total, accumulator): when a new maximum arrives, what was summed so far
 is expressed in it. Weights that look at one score alone simply add up. Only a call that asks for the (m, n) weights
-has its tiles computed a second time, when the normalizer is known.
+has its tiles computed a second time, when the normalizer is known. Weights that must see a row at once have it whole:
+there a tile holds all keys of few queries.
 """
 
 import math
@@ -16,6 +17,9 @@ from .tile import Score, Tile, Tiles, part
 Contribution = Callable[[Any, Tile, Any], Any]
 """Maps (weights, tile, visible) to what they add to the accumulator, (..., rows, width)."""
 
+WholeRows = Callable[[Tile, Any], tuple[Any, Any]]
+"""Maps (tile, visible) to the final weights of whole rows, 0 where they are hidden, and to what they leave visible."""
+
 
 def softmax_attended(tiles: Tiles, score: Score, value: Any, return_weights: bool = False) -> Any:
     """Return the mean of the values under the softmax of a score."""
@@ -24,7 +28,7 @@ def softmax_attended(tiles: Tiles, score: Score, value: Any, return_weights: boo
         maximum, total, accumulator = softmax_partial(tiles, band, score, contribution)
         return accumulator / nonzero(tiles, total), softmax_weights(tiles, score, maximum, total)
 
-    return _attended(tiles, value, return_weights, fold)
+    return attended(tiles, value, return_weights, fold)
 
 
 def summed_attended(
@@ -42,14 +46,34 @@ def summed_attended(
         divisor = nonzero(tiles, total)
         return accumulator / divisor, lambda tile: weight(tile) / divisor
 
-    return _attended(tiles, value, return_weights, fold)
+    return attended(tiles, value, return_weights, fold)
 
 
-def _attended(
-    tiles: Tiles, value: Any, return_weights: bool, fold: Callable[[Tile, Contribution], tuple[Any, Score]]
+def rows_attended(
+    tiles: Tiles, weigh: WholeRows, value: Any, return_weights: bool = False, selects: bool = False
+) -> Any:
+    """Return the sum of the values under weights of whole rows; with `selects` these hide pairs of their own."""
+
+    def fold(band: Tile, contribution: Contribution) -> tuple[Any, Score]:
+        accumulator = tiles.row_zeros(band)
+        weights = accumulator
+        for tile, visible in tiles.along(band):  # one tile, or none
+            weights, seen = weigh(tile, visible)
+            accumulator = contribution(weights, tile, seen)
+        return accumulator, lambda tile: weights
+
+    return attended(tiles, value, return_weights, fold, selects)
+
+
+def attended(
+    tiles: Tiles,
+    value: Any,
+    return_weights: bool,
+    fold: Callable[[Tile, Contribution], tuple[Any, Score]],
+    selects: bool = False,
 ) -> Any:
     """Fill the output band by band, and the weights if asked; `fold` gives a band's output and its final weights."""
-    contribution = summed_values(tiles, value)
+    contribution = summed_values(tiles, value, selects)
     output = tiles.zeros(tiles.leading, tiles.m, value.shape[-1])
     weights = tiles.zeros(tiles.pair_leading, tiles.m, tiles.n) if return_weights else None
     for band in tiles.bands():
@@ -60,9 +84,9 @@ def _attended(
     return output if weights is None else AttentionResult(output, weights)
 
 
-def summed_values(tiles: Tiles, value: Any) -> Contribution:
+def summed_values(tiles: Tiles, value: Any, selects: bool = False) -> Contribution:
     """Make the contribution of values: their weighted sum over what is visible."""
-    strange = tiles.strange(value)
+    strange = tiles.strange(value, selects)
     return lambda weights, tile, visible: tiles.weighted_sum(
         weights, tile.of_keys(value), visible, part(strange, tile.columns)
     )
@@ -93,6 +117,12 @@ def softmax_weights(tiles: Tiles, score: Score, maximum: Any, total: Any) -> Sco
     """Make the weights of a band whose maximum and total are known; right where the pair is visible."""
     shift, divisor = finite_shift(tiles, maximum), nonzero(tiles, total)
     return lambda tile: tiles.xp.exp(score(tile) - shift) / divisor
+
+
+def row_softmax(tiles: Tiles, scores: Any) -> Any:
+    """Return the softmax of whole rows; hidden scores are -inf, and a row of them gets zeros."""
+    exponentials = tiles.xp.exp(scores - finite_shift(tiles, scores.max(axis=-1, keepdims=True)))
+    return exponentials / nonzero(tiles, exponentials.sum(axis=-1, keepdims=True))
 
 
 def finite_shift(tiles: Tiles, maximum: Any) -> Any:

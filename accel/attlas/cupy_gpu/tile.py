@@ -51,6 +51,14 @@ class Tile(NamedTuple):
         """Return the view of an array that broadcasts to (..., m, n); what is broadcast stays so."""
         return self._view(array[(None,) * (2 - array.ndim)], self.rows, self.columns)
 
+    def of_pair_rows(self, array: Any) -> Any:
+        """Return the view (..., rows, columns, *) of an array that has a row per pair."""
+        return self._view(array, self.rows, self.columns, ALL)
+
+    def of_heads(self, array: Any) -> Any:
+        """Return the view of an array (..., *, *) that has neither queries nor keys."""
+        return self._view(array, ALL, ALL)
+
     def _view(self, array: Any, *core: slice) -> Any:
         axes = (*self.leading, *core)[-array.ndim :]
         return array[tuple(ALL if size == 1 else axis for size, axis in zip(array.shape, axes, strict=True))]
@@ -74,6 +82,8 @@ class Tiles:
         offset: int | None = None,
         rows: int | None = None,
         columns: int | None = None,
+        whole_rows: bool = False,
+        together: int = 0,
     ) -> None:
         """Plan the tiles.
 
@@ -89,16 +99,23 @@ class Tiles:
             n - m if not given.
         rows, columns : int, optional
             The most queries and keys that a tile may hold, beside the limits of this module.
+        whole_rows : bool
+            Every tile holds all keys, and as many queries as the limits then allow.
+        together : int
+            How many of the last leading axes no band splits.
         """
         self.xp = array_namespace(query)
         self.dtype = query.dtype
         self.m, self.n = query.shape[-2], key.shape[-2]
-        self.mask = mask
+        self.mask, self.together = mask, together
         optional = [array.shape[:-2] for array in (mask, bias) if array is not None]
         self.pair_leading = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], *optional)
         self.leading = np.broadcast_shapes(self.pair_leading, *(array.shape[:-2] for array in others))
         self.rows = max(1, min(self.m, rows or ROWS, ROWS))
         self.columns = max(1, min(self.n, columns or self.n, MATRIX_ENTRIES // self.rows))
+        if whole_rows:
+            self.columns = max(1, self.n)
+            self.rows = max(1, min(self.rows, MATRIX_ENTRIES // self.columns))
         offset = self.n - self.m if offset is None else offset
         # From n - 1 on everything is visible.
         self.offset = offset if causal and offset < self.n - 1 else None
@@ -117,8 +134,8 @@ class Tiles:
         """Walk over heads and queries."""
         budget = max(1, TILE_ENTRIES // (self.rows * self.columns))
         axes: list[list[slice]] = []
-        for size in reversed(self.leading):
-            step = max(1, min(size, budget))
+        for axis, size in enumerate(reversed(self.leading)):
+            step = max(1, size if axis < self.together else min(size, budget))
             budget = max(1, budget // step)
             axes.insert(0, _slices(size, step) or [slice(0, 0)])  # pairs may exist where a value has no heads
         for *leading, rows in product(*axes, _slices(self.m, self.rows)):
@@ -146,14 +163,17 @@ class Tiles:
         """Return a tile with its hidden pairs replaced."""
         return tile if visible is None else self.xp.where(visible, tile, otherwise)
 
-    def strange(self, factor: Any) -> Strange:
+    def strange(self, factor: Any, selects: bool = False) -> Strange:
         """Find the rows of a factor that hold a NaN or infinity, where a sum over visible pairs must not meet them.
 
         A matrix product gives a hidden pair the weight 0, but 0 times NaN is NaN. Where anything is hidden, the factor
         is searched once per call, and this is the only value that the host waits for. (A sum that is not finite has a
-        term that is not, or overflows; then the rows are looked at one by one.)
+        term that is not, or overflows; then the rows are looked at one by one.) With `selects`, a formulation hides
+        pairs of its own.
         """
-        if (self.mask is None and self.offset is None) or bool(self.xp.isfinite(factor.sum())):
+        if not selects and self.mask is None and self.offset is None:
+            return None
+        if bool(self.xp.isfinite(factor.sum())):
             return None
         axes = (*range(factor.ndim - 2), factor.ndim - 1)
         rows = (~self.xp.isfinite(factor)).any(axis=axes)

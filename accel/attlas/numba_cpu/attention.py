@@ -49,26 +49,29 @@ def attend(
     causal: bool,
     return_weights: bool,
     divide: bool = True,
+    extra: Array | None = None,
 ) -> Any:
     """Compute a formulation: its output, and with `return_weights` its weights too.
 
-    With `divide`, the weights are divided by their sum (where that is not 0).
+    With `divide`, the weights are divided by their sum (where that is not 0). `extra` is what the formulation's own
+    parts read besides, a matrix with leading axes.
     """
     options: dict[str, Any] = {
         "mask": mask,
         "bias": bias,
+        "extra": extra,
         "diagonal": causal_diagonal(causal, query, key),
         "parameters": parameters,
         "divide": divide,
     }
     kernels = kernels_of(build, query.dtype)
-    problem = lay_out(query, key, value, **options)
+    problem = lay_out(query, key, value, batch=score_batch(query, key, value, extra), **options)
     if not return_weights:
         return run_forward(problem, kernels)[0]
     # The weights take the maxima of scores that were summed in the same order as theirs.
     kernels = kernels._replace(few=None)
     output, maximum, total = run_forward(problem, kernels)
-    if problem.batch != score_batch(query, key, mask, bias):
+    if problem.batch != score_batch(query, key, mask, bias, extra):
         problem = lay_out_scores(query, key, **options)
         _, maximum, total = run_forward(problem, kernels)
     weights = np.zeros((*problem.batch, problem.size.m, problem.size.n), dtype=query.dtype)
@@ -81,11 +84,13 @@ def score_batch(*arrays: Array | None) -> tuple[int, ...]:
     return np.broadcast_shapes(*(array.shape[:-2] for array in arrays if array is not None))
 
 
-def lay_out_scores(query: Array, key: Array, *, mask: Array | None, bias: Array | None, **options: Any) -> Problem:
+def lay_out_scores(
+    query: Array, key: Array, *, mask: Array | None, bias: Array | None, extra: Array | None = None, **options: Any
+) -> Problem:
     """Lay a call without values out: values of width 0 leave the row statistics and weights."""
-    batch = score_batch(query, key, mask, bias)
+    batch = score_batch(query, key, mask, bias, extra)
     no_values = np.empty((key.shape[-2], 0), dtype=key.dtype)
-    return lay_out(query, key, no_values, mask=mask, bias=bias, batch=batch, **options)
+    return lay_out(query, key, no_values, mask=mask, bias=bias, extra=extra, batch=batch, **options)
 
 
 def run_forward(problem: Problem, kernels: Kernels) -> tuple[Array, Array, Array]:

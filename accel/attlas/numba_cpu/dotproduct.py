@@ -8,21 +8,37 @@ from attlas_ref.contract import AttentionPartial, AttentionVJP, AttentionVJPWith
 
 from .attention import attend, causal_diagonal, dot_scale, kernels_of, lay_out_scores, run_forward, score_batch
 from .backward import Backward, softmax_gradients
-from .few import build_few
+from .columns import stacked_cross_attention
+from .dense import build_softmax, dot_score
 from .gradient import GradientKernels, build_gradient
+from .learned import additive_attention, graph_attention, graph_attention_v2, neural_attention
+from .multi_token import multi_token_attention
 from .operands import Array, lay_out
+from .prefix import prefix_attention
 from .real import Real
+from .relational import relational_attention
+from .selective import selective_attention
+from .threshold import threshold_relative_attention
 from .tile import Kernels, build, softmax
 
-
-def _dot_score(dot, query_square, key_square, bias, parameters):
-    """scale · <q, k> + bias, over the temperature."""
-    return (parameters[0] * dot + bias) * parameters[1]
-
-
-def build_softmax(real: Real) -> Kernels:
-    """Softmax of scaled dot products; parameters (scale, 1 / temperature)."""
-    return build("softmax", real, _dot_score, softmax(real))._replace(few=build_few("softmax", real, _dot_score))
+__all__ = [
+    "additive_attention",
+    "attention_energy",
+    "attention_partial",
+    "distance_attention",
+    "graph_attention",
+    "graph_attention_v2",
+    "memory_efficient_attention",
+    "multi_token_attention",
+    "neural_attention",
+    "prefix_attention",
+    "relational_attention",
+    "selective_attention",
+    "softmax_attention",
+    "softmax_attention_vjp",
+    "stacked_cross_attention",
+    "threshold_relative_attention",
+]
 
 
 def _distance_score(dot, query_square, key_square, bias, parameters):
@@ -135,7 +151,7 @@ def attention_energy(
 
 def build_softmax_gradient(real: Real) -> GradientKernels:
     """Gradients of `build_softmax`, with the same parameters."""
-    return build_gradient("softmax", real, _dot_score)
+    return build_gradient("softmax", real, dot_score)
 
 
 def softmax_attention_vjp(

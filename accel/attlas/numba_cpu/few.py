@@ -132,7 +132,7 @@ def run_few(problem: Problem, kernel: Any) -> tuple[Array, Array, Array]:
     chunks = -(-size.n // KEYS_PER_CHUNK)
     sums = problem.new(chunks, size.m, size.e)
     maxima, totals = problem.new(chunks, size.m), problem.new(chunks, size.m)
-    over_tasks(problem, kernel, problem.members * chunks, sums, maxima, totals, KEYS_PER_CHUNK)
+    over_tasks(problem, kernel, problem.members * chunks, sums, maxima, totals, numbers=(KEYS_PER_CHUNK,))
     maximum = maxima.max(axis=-2, initial=-np.inf)
     shift = np.where(maximum == -np.inf, 0, maximum)
     rescale = np.exp(maxima - shift[..., None, :])

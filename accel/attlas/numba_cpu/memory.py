@@ -60,6 +60,8 @@ class Operands(NamedTuple):
     value: Any
     gradient: Any
     bias: Any
+    extra: Any
+    """Numbers of the formulation's own, per query, per key or per column."""
     mask: Any
     parameters: Any
     """The formulation's own numbers: `PARAMETERS` of them."""
@@ -72,7 +74,7 @@ class Scratch(NamedTuple):
     packed: Any
     """(d, lanes): the queries of the block, side by side."""
     scores: Any
-    """(rows, lanes)."""
+    """(rows, lanes); the rows are those of a block of keys, or as many as the host asked for."""
     bias: Any
     """(rows, lanes)."""
     sums: Any
@@ -117,10 +119,44 @@ places_at = pointer_to(types.int64)
 reals_at = {4: pointer_to(types.float32), 8: pointer_to(types.float64)}
 """By the bytes of a number."""
 
+
+@intrinsic
+def moved(typing: Any, pointer: Any, count: Any) -> Any:
+    """A pointer, so many elements further on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), generate
+
+
+def _tile_at(scratch, at):
+    """The scratch of a tile that begins so many numbers into its block."""
+    return Scratch(
+        scratch.packed, moved(scratch.scores, at), scratch.bias, scratch.sums, scratch.packed_gradient,
+        moved(scratch.slopes, at), scratch.grads, scratch.maximum, scratch.total, scratch.before, scratch.mean,
+        scratch.estimate, scratch.shift, scratch.rescale, scratch.line, scratch.lane_squares, scratch.row_squares,
+        moved(scratch.visible, at),
+    )  # fmt: skip
+
+
+def _head_at(scratch, head, d, e, lanes):
+    """The scratch of one of several heads, each with queries, sums, maximum and total of its own."""
+    return Scratch(
+        moved(scratch.packed, head * d * lanes), scratch.scores, scratch.bias, moved(scratch.sums, head * e * lanes),
+        scratch.packed_gradient, scratch.slopes, scratch.grads, moved(scratch.maximum, head * lanes),
+        moved(scratch.total, head * lanes), scratch.before, scratch.mean, scratch.estimate, scratch.shift,
+        scratch.rescale, scratch.line, scratch.lane_squares, scratch.row_squares, scratch.visible,
+    )  # fmt: skip
+
+
+tile_at: Any = part(_tile_at, inline=True)
+head_at: Any = part(_head_at, inline=True)
+
 PARAMETERS = 4
 _MATRIX = len(Matrix._fields)
-SIZES_AT = 6 * _MATRIX + 1
-"""Where the sizes begin in the table of operands: after six matrices and the parameters."""
+SIZES_AT = 7 * _MATRIX + 1
+"""Where the sizes begin in the table of operands: after seven matrices and the parameters."""
 
 
 def build_open(itemsize: int) -> tuple[Any, Any]:
@@ -138,7 +174,7 @@ def build_open(itemsize: int) -> tuple[Any, Any]:
     numbers = part(numbers, of=f"{itemsize} bytes")
 
     def operands(table):
-        at = 5 * _MATRIX
+        at = 6 * _MATRIX
         s = SIZES_AT
         return Operands(
             matrix(table, 0),
@@ -146,6 +182,7 @@ def build_open(itemsize: int) -> tuple[Any, Any]:
             matrix(table, 2 * _MATRIX),
             matrix(table, 3 * _MATRIX),
             matrix(table, 4 * _MATRIX),
+            matrix(table, 5 * _MATRIX),
             Matrix(bytes_at(table[at]), places_at(table[at + 1]), table[at + 2], table[at + 3]),
             numbers(reals(table[s - 1])),
             Sizes(

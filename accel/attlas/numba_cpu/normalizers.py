@@ -5,9 +5,28 @@ from typing import Any
 import numpy as np
 
 from .attention import attend, dot_scale
+from .columns import reversed_attention
 from .operands import Array
 from .real import Real
+from .signed import cog_attention
+from .simplex import entmax, entmax_attention, entmax_vjp, sparsemax, sparsemax_attention, sparsemax_vjp
 from .tile import Kernels, build, elementwise, softmax
+from .topk import topk_softmax_attention
+
+__all__ = [
+    "cog_attention",
+    "entmax",
+    "entmax_attention",
+    "entmax_vjp",
+    "relu_attention",
+    "reversed_attention",
+    "sigmoid_attention",
+    "softcapped_attention",
+    "sparsemax",
+    "sparsemax_attention",
+    "sparsemax_vjp",
+    "topk_softmax_attention",
+]
 
 
 def build_sigmoid(real: Real) -> Kernels:
@@ -77,3 +96,17 @@ def softcapped_attention(
 ) -> Any:
     """See `attlas_ref.normalizers.softcapped_attention`."""
     return attend(build_softcapped, query, key, value, dot_scale(scale, query), cap, **options)
+
+
+__all__ = [
+    "entmax",
+    "entmax_attention",
+    "entmax_vjp",
+    "relu_attention",
+    "sigmoid_attention",
+    "softcapped_attention",
+    "sparsemax",
+    "sparsemax_attention",
+    "sparsemax_vjp",
+    "topk_softmax_attention",
+]

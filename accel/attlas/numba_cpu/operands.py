@@ -32,7 +32,7 @@ WORTH_A_THREAD = 2**21
 """Multiply-adds below which handing work to another thread costs more than it saves."""
 
 
-ORDER = ("query", "key", "value", "gradient", "bias", "mask")
+ORDER = ("query", "key", "value", "gradient", "bias", "extra", "mask")
 """Of the matrices in the table of operands."""
 
 
@@ -93,17 +93,19 @@ def lay_out(
     bias: Array | None,
     diagonal: int | None,
     gradient: Array | None = None,
+    extra: Array | None = None,
     batch: tuple[int, ...] | None = None,
     order: int = 1,
     parameters: tuple[float, ...],
     divide: bool = False,
+    selects: bool = False,
     queries_per_block: int | None = None,
     keys_per_block: int | None = None,
 ) -> Problem:
     """Lay a call out.
 
     `diagonal` None: nothing is causal. `batch`: the leading axes, if not those of the arrays. Block sizes given are
-    upper bounds. With order -1, the caller has swapped the
+    upper bounds. `selects`: the formulation itself hides keys. With order -1, the caller has swapped the
     roles of queries and keys (and transposed mask and bias).
     """
     dtype = query.dtype
@@ -119,10 +121,11 @@ def lay_out(
         else:
             late_bias = np.broadcast_to(bias, batch + (bias.shape if bias.ndim > 1 else (1, *bias.shape))[-2:])
             bias = None
-    given = {"query": query, "key": key, "value": value, "gradient": gradient, "bias": bias, "mask": mask}
+    given = {"query": query, "key": key, "value": value, "gradient": gradient, "bias": bias, "extra": extra}
+    given["mask"] = mask
     nothing = _nothing(math.prod(batch))
-    matrices = {name: nothing if array is None else _lay(array, batch) for name, array in given.items()}
-    hides = mask is not None or diagonal is not None
+    matrices = {name: nothing if array is None else lay(array, batch) for name, array in given.items()}
+    hides = mask is not None or diagonal is not None or selects
     size = Sizes(
         m=m,
         n=n,
@@ -143,7 +146,8 @@ def lay_out(
     return Problem(matrices, own, size, batch, late_bias)
 
 
-def _lay(array: Array, batch: tuple[int, ...]) -> Laid:
+def lay(array: Array, batch: tuple[int, ...]) -> Laid:
+    """Lay one array out."""
     if array.ndim < 2:
         array = array.reshape((1,) * (2 - array.ndim) + array.shape)
     layout = layout_of(array.shape, array.strides, array.itemsize, batch) if array.flags.aligned else None
@@ -172,22 +176,47 @@ def _finite(array: Array) -> bool:
         return bool(np.isfinite(array.sum()))
 
 
-class Workspace:
-    """The scratch memory of one thread: O(block · (d + e + block)) numbers."""
+class Pieces:
+    """Scratch memory for so many numbers each; `table` says where each piece begins.
 
-    def __init__(self, size: Sizes, dtype: np.dtype[Any]) -> None:
+    It is one array, and each piece begins with a line of the cache, so that no vector straddles two.
+    """
+
+    def __init__(self, counts: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        *starts, end = accumulate((-(-count * dtype.itemsize // LINE) * LINE for count in counts), initial=0)
+        self.memory = np.empty(end + LINE, dtype=np.uint8)
+        first = -(-_address(self.memory) // LINE) * LINE
+        self.table = np.array(starts, dtype=np.int64) + first
+
+
+class Workspace(Pieces):
+    """The scratch memory of one thread: O(block · (d + e + block)) numbers.
+
+    `rows`: of the scores, if not those of one block of keys. `heads`: whose queries and sums stand side by side. Its
+    table lists where the fields of `Scratch` stand, and then where the formulation's `own` parts do, of which the sizes
+    are given per lane.
+    """
+
+    def __init__(
+        self,
+        size: Sizes,
+        dtype: np.dtype[Any],
+        rows: int | None = None,
+        heads: int = 1,
+        own: tuple[int, ...] = (),
+    ) -> None:
         lanes = -(-size.queries // size.width) * size.width
-        tile = size.keys * lanes
+        tile = (size.keys if rows is None else rows) * lanes
         counts = Scratch(
-            packed=size.d * lanes,
+            packed=heads * size.d * lanes,
             scores=tile,
-            bias=tile if size.has_bias else 0,
-            sums=size.e * lanes,
+            bias=size.keys * lanes if size.has_bias else 0,
+            sums=heads * size.e * lanes,
             packed_gradient=size.e * lanes,
             slopes=tile,
             grads=size.d * lanes,
-            maximum=lanes,
-            total=lanes,
+            maximum=heads * lanes,
+            total=heads * lanes,
             before=lanes,
             mean=lanes,
             estimate=lanes,
@@ -198,54 +227,89 @@ class Workspace:
             row_squares=size.keys,
             visible=tile,
         )
-        # One piece of memory, each part at the beginning of a cache line, so that no vector straddles two.
-        *starts, end = accumulate((-(-count * dtype.itemsize // LINE) * LINE for count in counts), initial=0)
-        self.memory = np.empty(end + LINE, dtype=np.uint8)
-        first = -(-_address(self.memory) // LINE) * LINE
-        self.table = np.array(starts, dtype=np.int64) + first
+        super().__init__((*counts, *(rows * lanes for rows in own)), dtype)
 
 
-def over_queries(problem: Problem, kernel: Any, *results: Array | None) -> None:
-    """Run a kernel over all blocks of queries of all batch members; it writes into contiguous results."""
-    over_tasks(problem, kernel, problem.members * -(-problem.size.m // problem.size.queries), *results)
+def over_queries(problem: Problem, kernel: Any, *results: Array | None, together: int = 1, **options: Any) -> None:
+    """Run a kernel over all blocks of queries of all batch members; see `over_tasks`.
+
+    `together`: how many batch members are one task: 1, or as many as the last leading axis holds.
+    """
+    tasks = problem.members // max(together, 1) * -(-problem.size.m // problem.size.queries)
+    over_tasks(problem, kernel, tasks, *results, together=together, **options)
 
 
-def over_tasks(problem: Problem, kernel: Any, tasks: int, *results: Array | int | None) -> None:
-    """Run a kernel over so many tasks, as many for each batch member; a number is handed over as it is."""
+def over_tasks(
+    problem: Problem,
+    kernel: Any,
+    tasks: int,
+    *results: Array | None,
+    together: int = 1,
+    rows: int | None = None,
+    per_pair: int = 0,
+    own: tuple[int, ...] = (),
+    numbers: tuple[int, ...] = (),
+) -> None:
+    """Run a kernel over so many tasks, as many for each batch member; it writes into contiguous results.
+
+    Parameters
+    ----------
+    problem : Problem
+        The call.
+    kernel : kernel
+        What computes a range of tasks.
+    tasks : int
+        How many there are.
+    results : arrays
+        What it writes.
+    together : int, default 1
+        How many batch members are one task.
+    rows : int, optional
+        Of the scratch for scores, if not those of one block of keys.
+    per_pair : int
+        What a pair costs beside its products, in multiply-adds.
+    own : tuple of int
+        Scratch of the kernel's own, in numbers per lane.
+    numbers : tuple of int
+        More for the kernel to know; they follow the addresses of the results.
+    """
     size = problem.size
-    blocks = tasks // max(1, problem.members)
-    addresses = np.array(
-        [_address(result) if isinstance(result, np.ndarray) else result or 0 for result in results], dtype=np.int64
-    )
+    blocks = max(1, tasks * max(together, 1) // max(1, problem.members))
+    addresses = [0 if result is None else _address(result) for result in results]
+    outcome = np.array([*addresses, *numbers], dtype=np.int64)
     operands = problem.table()
     ready(kernel)
 
     def worker() -> pool.Work:
-        workspace = Workspace(size, problem.dtype)
+        workspace = Workspace(size, problem.dtype, rows, own=own)
 
         def work(start: int, stop: int) -> None:
             if problem.late_bias is None:
-                kernel(start, stop, operands, workspace.table, addresses)
+                kernel(start, stop, operands, workspace.table, outcome)
                 return
             for task in range(start, stop):
-                member, block = divmod(task, blocks)
-                own = _bias_of(problem, problem.late_bias, member, block * size.queries)
+                group, block = divmod(task, blocks)
+                bias = _bias_of(problem, problem.late_bias, group, together, block * size.queries)
                 table = operands.copy()
                 at = ORDER.index("bias") * len(Matrix._fields)
-                table[at : at + len(Matrix._fields)] = own.entries
-                kernel(task, task + 1, table, workspace.table, addresses)
+                table[at : at + len(Matrix._fields)] = bias.entries
+                kernel(task, task + 1, table, workspace.table, outcome)
 
         return work
 
-    multiply_adds = problem.members * size.m * size.n * (size.d + size.e)
+    multiply_adds = problem.members * size.m * size.n * (size.d + size.e + per_pair)
     pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
 
 
-def _bias_of(problem: Problem, bias: Array, member: int, first: int) -> Laid:
+def _bias_of(problem: Problem, bias: Array, group: int, together: int, first: int) -> Laid:
     """The bias of one block of queries in the right precision, laid out as if it were part of the whole."""
-    own = bias[np.unravel_index(member, problem.batch)] if problem.batch else bias
-    stretched = own.shape[0] == 1
-    own = np.array(own if stretched else own[first : first + problem.size.queries], dtype=problem.dtype, order="C")
-    laid = _lay(own, ())
-    places = np.full(problem.members, 0 if stretched else -first * laid.row, dtype=np.int64)
+    outer = problem.batch if together == 1 else problem.batch[:-1]
+    own = bias[np.unravel_index(group, outer)] if outer else bias
+    stretched = own.shape[-2] == 1
+    own = own if stretched else own[..., first : first + problem.size.queries, :]
+    if together > 1 and own.strides[0] == 0:
+        own = own[:1]  # one for all
+    laid = lay(np.array(own, dtype=problem.dtype, order="C"), (together,))
+    places = np.zeros(problem.members, dtype=np.int64)
+    places[group * together : (group + 1) * together] = laid.places - (0 if stretched else first * laid.row)
     return laid._replace(places=places)

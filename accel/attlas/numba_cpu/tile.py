@@ -2,7 +2,8 @@
 
 A formulation hands over its *score*, a function of the dot product of a pair, and its *weight*: either the softmax,
 which is streamed with the running (maximum, total, accumulator), or a function of the score alone, whose weighted
-values simply add. Both are small functions that are compiled into the kernel; everything else stands here.
+values simply add. Both are small functions that are compiled into the kernel; everything else stands here. Where
+queries and keys are compared by something else than a dot product, it hands over that *product* too.
 
 Bound by: multiply-adds, m n (d + e) of them, which run near the processor's peak (see `vector`); on top of them m n
 exponentials. Memory traffic is small: keys and values of a head are read once per block of queries.
@@ -33,6 +34,35 @@ Score = Callable[[Any, Any, Any, Any, Any], Any]
 """score(dot, query_square, key_square, bias, parameters); the squares are |q|² and |k|², 0 unless asked for."""
 
 
+def _dot(operands, scratch, member, row, rows, lanes):
+    """The product of most formulations: scratch.scores = <k, q> for a tile."""
+    size, key = operands.size, operands.key
+    at = key.places[member] + row * key.row
+    multiply(
+        scratch.scores, scratch.packed, key, at, key.row, key.column, rows, size.d, lanes, size.width, scratch.rescale
+    )
+
+
+dot: Any = part(_dot)
+"""dot(operands, scratch, member, row, rows, lanes): what a product is called with. The queries of the block stand in
+scratch.packed; `slopes` and `grads` are free for what a product keeps in between."""
+
+
+def scaled_score(dot, query_square, key_square, bias, parameters):
+    """The usual score; parameters (scale, ...)."""
+    return parameters[0] * dot + bias
+
+
+def _span(size, first, used):
+    """From which row on, and up to which, the lanes of a block see any."""
+    if size.order > 0:
+        return 0, min(size.n, first + used + size.diagonal)
+    return max(0, first - size.diagonal), size.n
+
+
+span: Any = part(_span)
+
+
 class Parts(NamedTuple):
     """What the kernels of one score share."""
 
@@ -47,11 +77,15 @@ class Parts(NamedTuple):
     + a tile times its rows of a matrix: weights times values, for one."""
 
 
+def build_parts(real: Real, score: Score, uses_squares: bool = False, product: Any = dot) -> Parts:
+    """Return the parts for one score of one product; made once, so that all its kernels share them."""
+    return _parts(real, score, uses_squares, product)
+
+
 @cache
-def build_parts(real: Real, score: Score, uses_squares: bool) -> Parts:
-    """Make the parts for one score; once, so that all its kernels share them."""
+def _parts(real: Real, score: Score, uses_squares: bool, product: Any) -> Parts:
     zero, infinity = real.number(0), real.number(np.inf)
-    of = f"{score.__qualname__}, {real.dtype}"
+    of = f"{score.__qualname__}, {product.py_func.__qualname__}, {real.dtype}"
     apply = part(score, of=str(real.dtype) if score.__closure__ else "", inline=True)
 
     def begin(operands, scratch, task, blocks):
@@ -80,10 +114,9 @@ def build_parts(real: Real, score: Score, uses_squares: bool) -> Parts:
             hidden = see(scratch.visible, operands, at, rows, used, lanes, diagonal, all_past)
             if hidden == rows * used:
                 return -1
-        at = key.places[member] + row * key.row
-        multiply(tile, scratch.packed, key, at, key.row, key.column, rows, size.d, lanes, size.width, scratch.rescale)
+        product(operands, scratch, member, row, rows, lanes)
         if uses_squares:
-            squares(scratch.row_squares, key, at, rows, size.d, zero)
+            squares(scratch.row_squares, key, key.places[member] + row * key.row, rows, size.d, zero)
         if size.has_bias:
             at = bias.places[member] + first * bias.row + row * bias.column
             pack(scratch.bias, bias, at, used, lanes, rows, zero)
@@ -212,10 +245,12 @@ class Kernels(NamedTuple):
     """The same as `forward` for a few queries, see `few`, where there is one."""
 
 
-def build(name: str, real: Real, score: Score, weighting: Weighting, uses_squares: bool = False) -> Kernels:
+def build(
+    name: str, real: Real, score: Score, weighting: Weighting, uses_squares: bool = False, product: Any = dot
+) -> Kernels:
     """Fill the template: `name` is unique in the engine."""
     zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
-    begin, scores, add_rows = build_parts(real, score, uses_squares)
+    begin, scores, add_rows = build_parts(real, score, uses_squares, product)
     advance, weigh = weighting
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
 
@@ -229,8 +264,8 @@ def build(name: str, real: Real, score: Score, weighting: Weighting, uses_square
             fill(scratch.sums, size.e * lanes, zero)
             fill(scratch.maximum, lanes, -infinity)
             fill(scratch.total, lanes, zero)
-            end = min(size.n, first + used + size.diagonal)
-            for row in range(0, end, size.keys):
+            seen, end = span(size, first, used)
+            for row in range(seen, end, size.keys):
                 rows = min(size.keys, end - row)
                 hidden = scores(operands, scratch, member, first, used, lanes, row, rows)
                 if hidden >= 0:
@@ -259,8 +294,8 @@ def build(name: str, real: Real, score: Score, weighting: Weighting, uses_square
         blocks = (size.m + size.queries - 1) // size.queries
         for task in range(start, stop):
             member, first, used, lanes = begin(operands, scratch, task, blocks)
-            end = min(size.n, first + used + size.diagonal)
-            for row in range(0, end, size.keys):
+            seen, end = span(size, first, used)
+            for row in range(seen, end, size.keys):
                 rows = min(size.keys, end - row)
                 hidden = scores(operands, scratch, member, first, used, lanes, row, rows)
                 if hidden < 0:

@@ -6,6 +6,11 @@ cores; where half precision has to be fast, the engine `cupy` is the one to ask.
 
 From the outside in: `dotproduct` and `normalizers` hold the public names; `dense` launches passes; `operands` turns
 arrays into flat memory and a table of integers; `tile` and `pairs` build the kernels from `pieces`, the `rules` of a
-formulation and a `blocks` shape; `target` is the one door to Numba's compiler and to its simulator. `lanes` lists
+formulation and a `blocks` shape; `bands` does the same for weights that need a whole row, from `scores`, the row rules
+of `rows` and `values`; `target` is the one door to Numba's compiler and to its simulator. `lanes` lists
 every kernel for compilation without a GPU.
+
+Rules that need more live beside their formulations: `learned` (scores by small networks, whose products are in
+`network`) and `columns` (statistics along the queries). `relational` and `prefix` have kernels of their own. Where a
+formulation needs an array in another form, `views` shows the same memory otherwise and `assemble` makes a small matrix.
 """

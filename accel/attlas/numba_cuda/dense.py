@@ -22,23 +22,23 @@ class Attention:
     def __init__(
         self, rule: RuleFactory, query: Any, key: Any, value: Any = None, grad: Any = None, *,
         mask: Any, bias: Any, scale: float | None, diagonal: int | None = None, causal: bool = False,
-        first: float = 1.0, second: float = 1.0,
+        first: float = 1.0, second: float = 1.0, extra: Any = None,
     ) -> None:  # fmt: skip
         m, n = shape_of(query)[-2], shape_of(key)[-2]
         if causal:
             diagonal = n - m  # the last query sees the last key
         self.scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
         self.rule = rule
-        self.problem = problem(query, key, value, grad, mask=mask, bias=bias, diagonal=diagonal)
+        self.problem = problem(query, key, value, grad, mask=mask, bias=bias, diagonal=diagonal, extra=extra)
         self.numbers = tuple(self.problem.real(number) for number in (self.scale, first, second))
         self.rows = (*self.problem.batch, m)
         self.maximum = allocate(self.rows, self.problem.dtype)
         self.total = allocate(self.rows, self.problem.dtype)
         self.mean = self.maximum  # until a pass finds it; only gradients read it
-        self._score_batch = leading_axes(query, key, mask, bias)
+        self._score_batch = leading_axes(query, key, mask, bias, extra)
         self._without_value = functools.partial(
             Attention, rule, query, key,
-            mask=mask, bias=bias, scale=scale, diagonal=diagonal, first=first, second=second,
+            mask=mask, bias=bias, scale=scale, diagonal=diagonal, first=first, second=second, extra=extra,
         )  # fmt: skip
 
     def of_scores(self) -> "Attention":
@@ -59,7 +59,7 @@ class Attention:
         query, key, value, _, mask, bias = p.memories
         launch(
             build_forward(p.block, p.real, self.rule), blocks, p.block.threads,
-            *p.sizes(), query, key, value, mask, bias, p.layout,
+            *p.sizes(), query, key, value, mask, bias, p.extra, p.extra_width, p.layout,
             *self.numbers, int(normalized), result, self.maximum, self.total,
         )  # fmt: skip
         return shaped(result, shape)
@@ -91,7 +91,8 @@ class Attention:
         launch(
             build_pairs(p.block, p.real, self.rule, kind),
             math.prod(leading) * _ceil(rows, p.block.own) * _ceil(columns, p.block.other), p.block.threads,
-            *sizes, *p.memories, p.layout, *self.numbers, int(normalized), self.maximum, self.total, self.mean,
+            *sizes, *p.memories, p.extra, p.extra_width, p.layout,
+            *self.numbers, int(normalized), self.maximum, self.total, self.mean,
             _uploaded(members), share, rows, columns, result,
         )  # fmt: skip
         return shaped(result, shape)

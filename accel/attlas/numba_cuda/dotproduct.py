@@ -5,9 +5,35 @@ from typing import Any
 from attlas_ref.contract import AttentionPartial, AttentionVJP, AttentionVJPWithBias
 
 from . import rules
+from .columns import stacked_cross_attention
 from .dense import Attention, attend
+from .learned import additive_attention, graph_attention, graph_attention_v2, neural_attention
+from .multi_token import multi_token_attention
 from .operands import shape_of
+from .prefix import prefix_attention
+from .relational import relational_attention
+from .selective import selective_attention
 from .target import shaped
+from .threshold import threshold_relative_attention
+
+__all__ = [
+    "additive_attention",
+    "attention_energy",
+    "attention_partial",
+    "distance_attention",
+    "graph_attention",
+    "graph_attention_v2",
+    "memory_efficient_attention",
+    "multi_token_attention",
+    "neural_attention",
+    "prefix_attention",
+    "relational_attention",
+    "selective_attention",
+    "softmax_attention",
+    "softmax_attention_vjp",
+    "stacked_cross_attention",
+    "threshold_relative_attention",
+]
 
 
 def softmax_attention(

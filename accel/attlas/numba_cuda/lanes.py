@@ -11,17 +11,72 @@ import numpy as np
 from numba import types
 from numba.np.numpy_support import from_dtype
 
-from . import rules
+from . import columns, learned, rows, rules, simplex, threshold, topk
+from .assemble import build_assemble, product
 from .blocks import ON_GPU
+from .multi_token import build_convolve, build_mix
 from .pairs import SCORE_GRADIENTS, WEIGHTS, build_gradient, build_pairs
+from .prefix import build_chunks, build_merge
+from .relational import build_gather, build_read, build_show
+from .rows import ROW_ON_GPU, build_rows
+from .scores import build_scores
+from .selective import build_select
 from .target import cuda
 from .tile import build_forward, build_statistics
+from .unit_rms import build_unit_rms
+from .values import build_values
 
-RULES = (rules.softmax, rules.softcapped, rules.distance, rules.sigmoid, rules.relu, rules.squared_relu)
+RULES = (rules.softmax, rules.softcapped, rules.distance, rules.sigmoid, rules.relu, rules.squared_relu, rules.cog)
 """Every rule; each has its own kernels of the output and of the weights. Gradients and energies know the softmax."""
 
-REAL_VECTORS = ("query", "key", "value", "grad", "maximum", "total", "mean", "output", "carried_rows")
-REAL_NUMBERS = ("scale", "first_number", "second_number", "factor")
+LEARNED_RULES = (learned.graph, learned.graph_v2, learned.additive, learned.one_layer, learned.two_layers)
+"""The same for scores that involve learned functions."""
+
+COLUMN_RULES = (columns.sent, columns.bent_square, columns.stacked)
+"""The same for weights that depend on statistics of their key's column, and for such a statistic."""
+
+TABLES = ("layout", "related", "placed")
+ROW_RULES = (
+    simplex.SPARSEMAX, simplex.ENTMAX15, simplex.ENTMAX, simplex.BISECTED, simplex.EXPONENTIAL, topk.TOPK,
+    threshold.THRESHOLD_RELATIVE, rows.SOFTMAX,
+)  # fmt: skip
+"""Every rule of a row; those with a slope have a gradient."""
+
+REAL_VECTORS = (
+    "query",
+    "key",
+    "value",
+    "grad",
+    "extra",
+    "maximum",
+    "total",
+    "mean",
+    "output",
+    "carried_rows",
+    "left",
+    "right",
+    "scores",
+    "accumulator",
+    "state_maximum",
+    "state_total",
+    "state_sums",
+    "before_maximum",
+    "before_total",
+    "before_sums",
+    "after_maximum",
+    "after_total",
+    "after_sums",
+    "of_query",
+    "of_key",
+    "symbols",
+    "band",
+    "matrix",
+    "carried",
+    "taps",
+    "source",
+    "target",
+)
+REAL_NUMBERS = ("scale", "first_number", "second_number", "third_number", "factor", "epsilon")
 
 
 @dataclass(frozen=True)
@@ -33,6 +88,8 @@ class Lane:
     kernel: Any
     bias: str | None = None
     """The dtype of the bias, which kernels read as it is; the precision of the kernel if not given."""
+    shares: bool = True
+    """Whether its threads share memory."""
 
     @property
     def signature(self) -> tuple[Any, ...]:
@@ -43,7 +100,7 @@ class Lane:
             **dict.fromkeys(REAL_NUMBERS, real),
             "bias": types.Array(from_dtype(np.dtype(self.bias or self.dtype)), 1, "C"),
             "mask": types.Array(types.boolean, 1, "C"),
-            "layout": types.Array(types.int64, 2, "C"),
+            **dict.fromkeys(TABLES, types.Array(types.int64, 2, "C")),
             "members": types.Array(types.int64, 1, "C"),
         }
         return tuple(named.get(name, types.int64) for name in inspect.signature(self.kernel.py_func).parameters)
@@ -74,12 +131,34 @@ def kernels() -> Iterator[Lane]:
     """Enumerate the kernels of both precisions, with the blocks that a GPU uses."""
     for dtype, block in ON_GPU.items():
         real: Any = np.dtype(dtype).type
-        for rule in RULES:
+        for rule in (*RULES, *LEARNED_RULES, *COLUMN_RULES):
             yield Lane(f"forward_{rule.__name__}", dtype, build_forward(block, real, rule))
             yield Lane(f"weights_{rule.__name__}", dtype, build_pairs(block, real, rule, WEIGHTS))
+        yield Lane("product_of_rows", dtype, build_pairs(block, real, learned.linear, WEIGHTS))
+        for entry in (product, columns.shift, columns.share):
+            yield Lane(f"assemble_{entry.__name__}", dtype, build_assemble(real, entry), shares=False)
+        yield Lane("prefix_partials", dtype, build_chunks(block, real, last=False))
+        yield Lane("prefix_merge", dtype, build_merge(real), shares=False)
+        yield Lane("prefix_outputs", dtype, build_chunks(block, real, last=True))
+        yield Lane("relational_read", dtype, build_read(block, real))
+        yield Lane("relational_show", dtype, build_show(block, real))
+        yield Lane("relational_gather", dtype, build_gather(block, real))
         softmax = rules.softmax
         yield Lane("statistics", dtype, build_statistics(block, real, softmax))
         yield Lane("grad_query", dtype, build_gradient(block, real, softmax, SCORE_GRADIENTS, by_query=True))
         yield Lane("grad_key", dtype, build_gradient(block, real, softmax, SCORE_GRADIENTS, by_query=False))
         yield Lane("grad_value", dtype, build_gradient(block, real, softmax, WEIGHTS, by_query=False))
         yield Lane("grad_bias", dtype, build_pairs(block, real, softmax, SCORE_GRADIENTS))
+        yield Lane("select", dtype, build_select(block, real))
+        yield Lane("convolve", dtype, build_convolve(block, real))
+        yield Lane("mix", dtype, build_mix(block, real))
+        yield Lane("unit_rms", dtype, build_unit_rms(ROW_ON_GPU, real))
+        yield Lane("scores", dtype, build_scores(block, real))
+        for selects in (False, True):
+            yield Lane(f"values{'_kept' * selects}", dtype, build_values(block, real, selects))
+        for row_rule in ROW_RULES:
+            yield Lane(f"rows_{row_rule.name}", dtype, build_rows(ROW_ON_GPU, real, row_rule))
+            if row_rule.slope is not None:
+                yield Lane(
+                    f"rows_{row_rule.name}_gradient", dtype, build_rows(ROW_ON_GPU, real, row_rule, gradient=True)
+                )

@@ -38,7 +38,7 @@ def operand(array: Any, batch: tuple[int, ...]) -> tuple[Any, Layout]:
     interface = array.__cuda_array_interface__
     dtype = np.dtype(interface["typestr"])
     shape = tuple(interface["shape"])
-    strides = interface.get("strides") or _contiguous_strides(shape, dtype.itemsize)
+    strides = interface.get("strides") or contiguous_strides(shape, dtype.itemsize)
     layout = layout_of(shape, strides, dtype.itemsize, batch)
     if layout is None:
         raise ValueError(f"an array on the GPU has strides {strides}; they need to be whole elements of {dtype.name}")
@@ -59,7 +59,8 @@ def _host_operand(array: NDArray[Any], batch: tuple[int, ...]) -> tuple[Any, Lay
     return upload(flat_memory(array, layout)), layout
 
 
-def _contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+def contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """Return the strides, in bytes, of an array without gaps in C order."""
     return tuple(itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
@@ -91,7 +92,11 @@ class Problem:
     """Query i sees key j iff j <= i + diagonal."""
     dtype: np.dtype[Any]
     memories: list[Any]
+    """Of query, key, value, grad, mask and bias."""
     layout: Any
+    extra: Any
+    """The memory of what a rule reads besides."""
+    extra_width: int
     block: Block = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,11 +117,19 @@ class Problem:
         return self.m, self.n, self.d, self.e if e is None else e, self.diagonal
 
 
+def lay_out(arrays: Sequence[Any], batch: tuple[int, ...]) -> tuple[list[Any], Any]:
+    """Return the flat memories of arrays, and on the device the table of where everything stands in them."""
+    memories, layouts = zip(*(operand(array, batch) for array in arrays), strict=True)
+    table = np.array([[layout.row, layout.column, *layout.offsets] for layout in layouts], dtype=np.int64)
+    return list(memories), upload(table)
+
+
 def problem(
-    query: Any, key: Any, value: Any = None, grad: Any = None, *, mask: Any, bias: Any, diagonal: int | None
-) -> Problem:
+    query: Any, key: Any, value: Any = None, grad: Any = None, *,
+    mask: Any, bias: Any, diagonal: int | None, extra: Any = None,
+) -> Problem:  # fmt: skip
     """Lay out a problem; `diagonal` None means that nothing is causal."""
-    batch = leading_axes(query, key, value, grad, mask, bias)
+    batch = leading_axes(query, key, value, grad, mask, bias, extra)
     (m, d), n = shape_of(query)[-2:], shape_of(key)[-2]
     e = 0 if value is None else shape_of(value)[-1]
     dtype = dtype_of(query)
@@ -129,9 +142,10 @@ def problem(
         nothing if grad is None else grad,
         np.ones((1, 1), bool) if mask is None else mask,
         nothing if bias is None else bias,
+        nothing if extra is None else extra,
     ]
-    memories, layouts = zip(*(operand(array, batch) for array in present), strict=True)
-    table = np.array([[layout.row, layout.column, *layout.offsets] for layout in layouts], dtype=np.int64)
+    memories, layout = lay_out(present, batch)
     # Beyond these bounds all pairs or none are visible, and the sums with it stay within the integers.
     diagonal = n if diagonal is None else max(-m, min(n, diagonal))
-    return Problem(batch, m, n, d, e, diagonal, dtype, list(memories), upload(table))
+    width = 0 if extra is None else shape_of(extra)[-1]
+    return Problem(batch, m, n, d, e, diagonal, dtype, memories[:-1], layout, memories[-1], width)

@@ -17,6 +17,7 @@ import math
 from typing import Any
 
 from .blocks import Block
+from .network import build_pair_products, build_pair_score
 from .pieces import (
     BIAS,
     GRAD,
@@ -30,7 +31,7 @@ from .pieces import (
     entry,
     sees,
 )
-from .rules import Real, RuleFactory, dot
+from .rules import Real, RuleFactory, build_divisor, build_sign, dot
 from .target import cuda, device, kernel
 
 WEIGHTS, SCORE_GRADIENTS = range(2)
@@ -40,15 +41,19 @@ WEIGHTS, SCORE_GRADIENTS = range(2)
 def _build_finish(real: Real, rule_factory: RuleFactory, kind: int) -> Any:
     """Build the device function from a score to what the pair contributes."""
     rule = rule_factory(real)
-    weight, softmax = rule.weight, rule.softmax
+    weight, softmax, signed, sign = rule.weight, rule.softmax, rule.signed, build_sign(real)
+    divisor_of = rule.divisor or build_divisor(real)
     zero, one, lowest = real(0), real(1), real(-math.inf)
 
     @device
     def finish(score, grad, first_number, second_number, row, maximum, total, mean, normalized):
-        divisor = total[row] if normalized and total[row] != zero else one
+        divisor = divisor_of(total[row], second_number) if normalized else one
         if softmax:
             shift = zero if maximum[row] == lowest else maximum[row]
-            result = real(math.exp(score - shift)) / divisor
+            size = abs(score) if signed else score
+            result = real(math.exp(size - shift)) / divisor
+            if signed:
+                result *= sign(score)
         else:
             result = weight(score, second_number) / divisor
         if kind == SCORE_GRADIENTS:
@@ -66,8 +71,8 @@ def build_pairs(block: Block, real: Real, rule_factory: RuleFactory, kind: int) 
     column_count likewise; a group is `share` batch members that share one result.
     """
     rule = rule_factory(real)
-    pair_products, pair_dots = build_products(block, real, rule.product), build_products(block, real, dot)
-    score = rule.score
+    pair_products, pair_dots = build_pair_products(block, real, rule), build_products(block, real, dot)
+    score = build_pair_score(rule)
     finish = _build_finish(real, rule_factory, kind)
     with_grads = kind == SCORE_GRADIENTS
     across, down, rows, columns = block.across, block.down, block.rows, block.columns
@@ -77,7 +82,7 @@ def build_pairs(block: Block, real: Real, rule_factory: RuleFactory, kind: int) 
     zero = real(0)
 
     def matrix(
-        first, block_count, m, n, d, e, diagonal, query, key, value, grad, mask, bias, layout,
+        first, block_count, m, n, d, e, diagonal, query, key, value, grad, mask, bias, extra, extra_width, layout,
         scale, first_number, second_number, normalized, maximum, total, mean,
         members, share, row_count, column_count, output,
     ):  # fmt: skip
@@ -108,7 +113,10 @@ def build_pairs(block: Block, real: Real, rule_factory: RuleFactory, kind: int) 
             batch = members[group * share + place]
             for i0 in range(row0, row_stop, own):
                 for j0 in range(column0, min(column_stop, i0 + own + diagonal), other):
-                    pair_products(sums, left, right, query, QUERY, i0, m, key, KEY, j0, n, d, layout, batch)
+                    pair_products(
+                        sums, left, right, query, QUERY, i0, m, key, KEY, j0, n, d, layout, batch, extra, extra_width,
+                        first_number,
+                    )  # fmt: skip
                     if with_grads:
                         pair_dots(grads, left, right, grad, GRAD, i0, m, value, VALUE, j0, n, e, layout, batch)
                     for r in range(rows):
@@ -117,7 +125,7 @@ def build_pairs(block: Block, real: Real, rule_factory: RuleFactory, kind: int) 
                             j = j0 + x + c * across
                             if i < m and j < n and sees(mask, layout, batch, i, j, diagonal):
                                 added = real(entry(bias, layout, BIAS, batch, i, j))
-                                logit = score(sums[r, c], added, scale, first_number)
+                                logit = score(sums[r, c], added, scale, first_number, extra, layout, batch, j)
                                 result[r, c] += finish(
                                     logit, grads[r, c], first_number, second_number,
                                     batch * m + i, maximum, total, mean, normalized,
@@ -156,7 +164,7 @@ def build_gradient(block: Block, real: Real, rule_factory: RuleFactory, kind: in
     rule = rule_factory(real)
     pair_products, pair_dots = build_products(block, real, rule.product), build_products(block, real, dot)
     load = build_load(block, real)
-    accumulate, accumulate_visible = build_accumulate(block, real), build_accumulate_visible(block, by_query)
+    accumulate, accumulate_visible = build_accumulate(block, real), build_accumulate_visible(block, real, by_query)
     score = rule.score
     finish = _build_finish(real, rule_factory, kind)
     with_grads = kind == SCORE_GRADIENTS

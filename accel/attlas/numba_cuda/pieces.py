@@ -15,7 +15,7 @@ from .target import cuda, device, device_using_cuda
 
 # The rows of the integer table that goes with a launch, and its columns: an operand's two strides, then the place
 # where each of its batch members begins.
-QUERY, KEY, VALUE, GRAD, MASK, BIAS = range(6)
+QUERY, KEY, VALUE, GRAD, MASK, BIAS, EXTRA = range(7)
 ROW_STEP, COLUMN_STEP, FIRST_MEMBER = range(3)
 
 
@@ -138,17 +138,25 @@ def build_accumulate(block: Block, real: Real) -> Callable[..., Any]:
 
 
 @functools.cache
-def build_accumulate_visible(block: Block, by_query: bool = True) -> Callable[..., Any]:
+def build_accumulate_visible(block: Block, real: Real, by_query: bool = True) -> Callable[..., Any]:
     """Build the same for other rows that hold a NaN or infinity: hidden pairs are left out, not multiplied by 0.
 
     `by_query` says whether the own rows are queries or keys.
     """
     across, down, rows, outputs, other = block.across, block.down, block.rows, block.outputs, block.other
 
-    @device
+    results = (rows, outputs)
+    zero = real(0)
+
+    @device_using_cuda
     def accumulate_visible(
         sums, coefficients, carried, x, y, mask, layout, batch, diagonal, mine_first, mine_count, its_first, its_count
     ):  # fmt: skip
+        # Summed apart, as above: a NaN that is hidden must not change a bit.
+        fresh = cuda.local.array(results, real)
+        for r in range(rows):
+            for o in range(outputs):
+                fresh[r, o] = zero
         for k in range(min(other, its_count - its_first)):
             for r in range(rows):
                 mine = mine_first + y + r * down
@@ -159,6 +167,9 @@ def build_accumulate_visible(block: Block, by_query: bool = True) -> Callable[..
                         visible = sees(mask, layout, batch, its_first + k, mine, diagonal)
                     if visible:
                         for o in range(outputs):
-                            sums[r, o] += coefficients[y + r * down, k] * carried[k, x + o * across]
+                            fresh[r, o] += coefficients[y + r * down, k] * carried[k, x + o * across]
+        for r in range(rows):
+            for o in range(outputs):
+                sums[r, o] += fresh[r, o]
 
     return accumulate_visible

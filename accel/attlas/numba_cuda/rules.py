@@ -7,8 +7,9 @@ A rule is a few small device functions that are compiled into the tile:
 - `weight(score, second)` makes its weight; with a softmax it leaves the score as it is, and the tile carries the
   running (maximum, sum, accumulator).
 
-`first` and `second` are numbers of the formulation's own: a temperature, a cap, a divisor. Rules come from factories,
-one per precision, because a literal 1.0 is double precision to the compiler.
+`first` and `second` are numbers of the formulation's own: a temperature, a cap, a divisor. Some rules read one more
+matrix, the operand `extra`, with leading axes of its own: the factors of hidden units, or two numbers of each key.
+Rules come from factories, one per precision, because a literal 1.0 is double precision to the compiler.
 """
 
 import functools
@@ -47,6 +48,16 @@ class Rule:
     score: Callable[..., Any]
     product: Callable[..., Any] = dot
     weight: Callable[..., Any] = unchanged
+    unit: Callable[..., Any] | None = None
+    """In place of `product`: unit(total, x, y, factor, first) adds a hidden unit, whose factor is in `extra` (1, d)."""
+    second_layer: bool = False
+    """The product is a network with two layers of units; `extra` (d + 2, width) has the second one, see `network`."""
+    of_key: bool = False
+    """The score takes two more numbers, those of its key: the columns of `extra` (n, 2), or (n, 1) for both."""
+    signed: bool = False
+    """The softmax is that of the scores' sizes, and the weights take the scores' signs."""
+    divisor: Callable[..., Any] | None = None
+    """Of a normalized row, from the sum of its weights' sizes: divisor(total, second). None: the total, but for 0."""
 
     @property
     def softmax(self) -> bool:
@@ -133,3 +144,38 @@ def relu(real: Real) -> Rule:
 def squared_relu(real: Real) -> Rule:
     """Make the rule of max(scale <q, k> + bias, 0)² / second."""
     return _rectified(real, squared=True)
+
+
+@functools.cache
+def build_divisor(real: Real) -> Callable[..., Any]:
+    """Build the divisor of most rules: the total, and 1 where it is 0."""
+    zero, one = real(0), real(1)
+
+    @device
+    def divisor(total, second):
+        return total if total != zero else one
+
+    return divisor
+
+
+@functools.cache
+def build_sign(real: Real) -> Callable[..., Any]:
+    """Build the sign of a number: -1, 0 or 1, or NaN."""
+    zero, one, minus = real(0), real(1), real(-1)
+
+    @device
+    def sign(number):
+        return one if number > zero else (minus if number < zero else number)
+
+    return sign
+
+
+@functools.cache
+def cog(real: Real) -> Rule:
+    """Make the rule of sign(s) softmax(|s|), s = scale <q, k> + bias."""
+
+    @device
+    def score(product, bias, scale, first):
+        return scale * product + bias
+
+    return Rule(score, signed=True)

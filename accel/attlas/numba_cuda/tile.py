@@ -1,8 +1,9 @@
 """The tile template: all pairs, streamed in blocks, for queries.
 
 Bound by operations: a tile of keys that is read once from memory serves every query of the block, so that the
-arithmetic (m n (d + e) multiply-adds) takes far longer than the bytes; on common GPUs the limit is the rate of plain
-multiply-adds, since Numba reaches no tensor cores. Memory beside the result is O(m), whatever n is.
+arithmetic (m n (d + e) multiply-adds, or what a rule takes for the product of a pair instead of d) takes far longer
+than the bytes; on common GPUs the limit is the rate of plain multiply-adds, since Numba reaches no tensor cores. Memory
+beside the result is O(m), whatever n is.
 
 A block of threads owns some queries of one batch member and some channels of the result (wider results take more
 blocks, which then repeat the scores) and walks over the keys that its queries may see. Per tile of keys it multiplies
@@ -18,6 +19,7 @@ import math
 from typing import Any
 
 from .blocks import Block
+from .network import build_pair_products, build_pair_score
 from .pieces import (
     BIAS,
     GRAD,
@@ -32,7 +34,7 @@ from .pieces import (
     larger,
     sees,
 )
-from .rules import Real, RuleFactory, dot
+from .rules import Real, RuleFactory, build_divisor, build_sign, dot
 from .target import cuda, kernel
 
 
@@ -40,9 +42,10 @@ from .target import cuda, kernel
 def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
     """Build the kernel of the output and of the row statistics (maximum, total)."""
     rule = rule_factory(real)
-    load, pair_products = build_load(block, real), build_products(block, real, rule.product)
-    accumulate, accumulate_visible = build_accumulate(block, real), build_accumulate_visible(block)
-    score, weight, softmax = rule.score, rule.weight, rule.softmax
+    load, pair_products, score = build_load(block, real), build_pair_products(block, real, rule), build_pair_score(rule)
+    accumulate, accumulate_visible = build_accumulate(block, real), build_accumulate_visible(block, real)
+    weight, softmax, signed, sign = rule.weight, rule.softmax, rule.signed, build_sign(real)
+    divisor = rule.divisor or build_divisor(real)
     across, down, rows, columns, outputs = block.across, block.down, block.rows, block.columns, block.outputs
     own, other, width = block.own, block.other, block.width
     # One column more than is used, so that a column's entries stand in different banks.
@@ -53,7 +56,7 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
     hidden = lowest if softmax else zero
 
     def forward(
-        first, block_count, m, n, d, e, diagonal, query, key, value, mask, bias, layout,
+        first, block_count, m, n, d, e, diagonal, query, key, value, mask, bias, extra, extra_width, layout,
         scale, first_number, second_number, normalized, output, maximum, total,
     ):  # fmt: skip
         left = cuda.shared.array(left_shape, real)
@@ -62,6 +65,7 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
         carried = cuda.shared.array(carried_shape, real)
         by_row = cuda.shared.array(row_shape, real)
         sums = cuda.local.array(pairs, real)
+        signs = cuda.local.array(pairs, real)
         accumulator = cuda.local.array(results, real)
         running_max = cuda.local.array(rows, real)
         running_sum = cuda.local.array(rows, real)  # over the keys of this thread
@@ -84,14 +88,24 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
 
         # Keys beyond what the last query of the block may see are skipped.
         for j0 in range(0, min(n, i0 + own + diagonal), other):
-            pair_products(sums, left, right, query, QUERY, i0, m, key, KEY, j0, n, d, layout, batch)
+            pair_products(
+                sums, left, right, query, QUERY, i0, m, key, KEY, j0, n, d, layout, batch, extra, extra_width,
+                first_number,
+            )  # fmt: skip
             for r in range(rows):
                 i = i0 + y + r * down
                 for c in range(columns):
                     j = j0 + x + c * across
+                    if signed:
+                        signs[r, c] = zero
                     if i < m and j < n and sees(mask, layout, batch, i, j, diagonal):
                         added = real(entry(bias, layout, BIAS, batch, i, j))
-                        sums[r, c] = weight(score(sums[r, c], added, scale, first_number), second_number)
+                        number = score(sums[r, c], added, scale, first_number, extra, layout, batch, j)
+                        number = weight(number, second_number)
+                        if signed:
+                            signs[r, c] = sign(number)
+                            number = abs(number)
+                        sums[r, c] = number
                     else:
                         sums[r, c] = hidden
 
@@ -118,8 +132,10 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
             for r in range(rows):
                 fresh = zero
                 for c in range(columns):
+                    fresh += abs(sums[r, c])
+                    if signed:
+                        sums[r, c] *= signs[r, c]
                     weights[y + r * down, x + c * across] = sums[r, c]
-                    fresh += sums[r, c]
                 running_sum[r] += fresh
             strange = load(carried, value, layout, VALUE, batch, j0, n, e0, e, other, width, y * across + x)
             if cuda.syncthreads_or(strange) == 0:  # until weights and values are complete
@@ -146,8 +162,8 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
                     channel = e0 + x + o * across
                     if channel < e:
                         result = accumulator[r, o]
-                        if normalized and row_total != zero:
-                            result /= row_total
+                        if normalized:
+                            result /= divisor(row_total, second_number)
                         output[(batch * m + i) * e + channel] = result
 
     return kernel(forward)

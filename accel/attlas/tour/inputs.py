@@ -63,8 +63,8 @@ def _learned(record: Record, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def variants(record: Record, call: Call) -> list[Call]:
-    """The call as it is, and once with each flag of the formulation switched on."""
-    flags = [name for name, option in record.options.items() if isinstance(option, Flag)]
+    """The call as it is, and once with each flag switched on, but for those that ask for other arrays."""
+    flags = [name for name, option in record.options.items() if isinstance(option, Flag) and name not in record.wider]
     return [call, *(call.given(**{name: True}) for name in flags)]
 
 

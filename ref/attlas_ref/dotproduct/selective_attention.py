@@ -91,7 +91,7 @@ def selective_attention(
         earlier[:, :1] = False
     selected = np.where(earlier, np.maximum(scores[..., select_head, :, :], 0), 0)  # S, (..., n, n)
     # What token l selects acts on the queries after l: an exclusive running sum over the rows.
-    masked = np.cumsum(selected, axis=-2) - selected  # F
+    masked = np.insert(np.cumsum(selected, axis=-2), 0, 0, axis=-2)[..., :-1, :]  # F
     weights = softmax_weights(scores - masked[..., None, :, :], visible)
     output = weighted_sum(weights, value, visible)  # (..., h, n, e)
     return AttentionResult(output, weights) if return_weights else output

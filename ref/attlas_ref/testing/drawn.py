@@ -6,7 +6,7 @@ and `build` gives it back.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -44,6 +44,7 @@ def example_call(
     sizes: Mapping[str, int] | None = None,
     batch: tuple[int, ...] = (),
     dtype: str = "float32",
+    given: Collection[str] | None = None,
     **options: Any,
 ) -> Call:
     """Make a plain valid call with normal numbers.
@@ -60,6 +61,9 @@ def example_call(
         The leading axes.
     dtype : str, default "float32"
         Of all arrays.
+    given : names, optional
+        The optional arrays that the call has, mask and bias among them; otherwise it has no mask or bias, and the
+        others by chance.
     **options
         Keywords of the call, arrays among them; required options that are not given are drawn.
 
@@ -79,9 +83,11 @@ def example_call(
         sizes=_every_size(record, sizes or {}),
         batch=batch,
         dtype=dtype,
+        mask="random" if given and "mask" in given else None,
+        bias="normal" if given and "bias" in given else None,
         seed=int(rng.integers(2**32)),
     )
-    return build(plan, **{**_required(record, rng), **options})
+    return build(plan, given, **{**_required(record, rng), **options})
 
 
 def _every_size(record: Record, sizes: Mapping[str, int]) -> dict[str, int]:
@@ -113,8 +119,8 @@ def draw_option(option: Option, rng: np.random.Generator) -> Any:
     raise TypeError(f"no way to draw a value of {option}")
 
 
-def build(plan: Plan, **options: Any) -> Call:
-    """Make the call of a plan; `options` are set on top of those of the plan.
+def build(plan: Plan, given: Collection[str] | None = None, /, **options: Any) -> Call:
+    """Make the call of a plan; `options` are set on top of those of the plan, `given` as in `example_call`.
 
     >>> build(Plan("attention_energy", {"m": 1, "n": 2, "d": 3}, mask="nothing")).options["mask"]
     array([[False, False]])
@@ -122,8 +128,9 @@ def build(plan: Plan, **options: Any) -> Call:
     record = find(plan.name)
     rng = np.random.default_rng(plan.seed)
     keywords: dict[str, Any] = {**_required(record, rng), **plan.options}
-    given = {name for name, option in record.options.items() if _is_optional_array(option) and rng.integers(2)}
-    draft = Draft(_every_size(record, plan.sizes), plan.batch, keywords, given)
+    optional = [name for name, option in record.options.items() if _is_optional_array(option)]
+    present = {name for name in optional if (rng.integers(2) if given is None else name in given)}
+    draft = Draft(_every_size(record, plan.sizes), plan.batch, keywords, present)
     for arrange in record.arrange:
         arrange(draft)
     named, plan = plan, dataclasses.replace(plan, sizes=draft.sizes, batch=draft.batch)
@@ -135,7 +142,7 @@ def build(plan: Plan, **options: Any) -> Call:
     ]
     arrays = _grouped(record, _legal(record, numbers))
     for name, option in record.options.items():
-        if isinstance(option, SIZED) and (not option.optional or name in given or is_spread(option)):
+        if isinstance(option, SIZED) and (not option.optional or name in present or is_spread(option)):
             value = _sized_option(option, plan, rng)
             if value is not None:
                 keywords[name] = value

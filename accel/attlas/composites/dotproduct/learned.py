@@ -14,6 +14,7 @@ __all__ = [
     "bilinear_attention",
     "blend_bidirectional",
     "collapsed_attention",
+    "concat_attention",
     "conditional_cross_attention",
     "conditioned_attention",
     "coulomb_graph_attention",
@@ -33,6 +34,14 @@ def bilinear_attention(
     attention = here.softmax_attention if normalizer == "softmax" else here.sparsemax_attention
     extra = {"temperature": 1.0} if normalizer == "softmax" else {}
     return attention(query @ weight, key, value, scale=1.0, bias=None, **extra, **options)
+
+
+def concat_attention(here: "Place", query: Any, key: Any, value: Any, *, weight: Any, **options: Any) -> Any:
+    """Split the weight: its first rows are the queries', the others the keys'."""
+    p = query.shape[-1]
+    return here.additive_attention(
+        query, key, value, query_weight=weight[:p], key_weight=weight[p:], score_bias=None, **options
+    )
 
 
 def location_attention(here: "Place", query: Any, value: Any, *, weight: Any, mask: Any, return_weights: bool) -> Any:

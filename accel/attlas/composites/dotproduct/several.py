@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from attlas_ref.contract import MutualResult, MutualResultWithWeights, ShareResult
 
-from ..shapes import spread
+from ..shapes import side_by_side, spread
 
 if TYPE_CHECKING:
     from ...engines import Place
 
 __all__ = [
+    "dual_attention",
     "mutual_attention",
     "prefix_tuning_attention",
 ]
@@ -95,3 +96,38 @@ def _turned(pairs: Any) -> Any:
     if pairs is None:
         return None
     return pairs[(None,) * (2 - pairs.ndim)].swapaxes(-1, -2)
+
+
+def dual_attention(
+    here: "Place",
+    query: Any,
+    key: Any,
+    value: Any,
+    relational_query: Any,
+    relational_key: Any,
+    relation_query: Any,
+    relation_key: Any,
+    symbols: Any,
+    *,
+    scale: float | None,
+    mask: Any,
+    causal: bool,
+    **relations: Any,
+) -> Any:
+    """Compute sensory and relational heads, and stand all of them side by side."""
+    xp = here.xp
+    options = {"scale": scale, "mask": mask, "bias": None, "causal": causal, "return_weights": False}
+    if mask is not None:
+        query, relational_query = (spread(xp, array, mask.shape[:-2]) for array in (query, relational_query))
+    sensory = here.softmax_attention(query, key, value, temperature=1.0, **options)
+    relational = here.relational_attention(
+        relational_query, relational_key, relation_query, relation_key, symbols, symbols_relative=False, **relations,
+        **options,
+    )  # fmt: skip
+    return side_by_side(xp, *(_heads_last(xp, heads) for heads in (sensory, relational)))
+
+
+def _heads_last(xp: Any, heads: Any) -> Any:
+    """(..., h, m, e) as (..., m, h e)."""
+    moved = xp.moveaxis(heads, -3, -2)
+    return moved.reshape(*moved.shape[:-2], moved.shape[-2] * moved.shape[-1])

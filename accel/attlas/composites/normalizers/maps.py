@@ -14,6 +14,7 @@ __all__ = [
     "cosine_attention",
     "differential_attention",
     "interpolated_attention",
+    "pladis_attention",
     "sink_attention",
     "softmax_plus_n_attention",
 ]
@@ -149,3 +150,23 @@ def _beside(
     ).weights
     # Hidden pairs have the weight 0 also where a visible NaN has reached the share.
     return AttentionResult(output, here.xp.where(among_keys == 0, 0, among_keys * share))
+
+
+def pladis_attention(
+    here: "Place",
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    alpha: float,
+    strength: float,
+    return_weights: bool,
+    **options: Any,
+) -> Any:
+    """Go from the dense result through the sparse one, and beyond."""
+    options["return_weights"] = return_weights
+    dense = here.softmax_attention(query, key, value, temperature=1.0, **options)
+    sparse = here.entmax_attention(query, key, value, alpha=alpha, **options)
+    if not return_weights:
+        return dense + strength * (sparse - dense)
+    return AttentionResult(*(one + strength * (other - one) for one, other in zip(dense, sparse, strict=True)))

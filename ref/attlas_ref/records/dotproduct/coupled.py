@@ -64,9 +64,9 @@ RECORDS = (
             "return_weights": Flag(),
         },
         tier=2,
-        engines=(),
         checks=(_select_head_exists,),
         arrange=(_draw_a_head,),
+        peer="torch_selective_attention",
     ),
     Record(
         name="multi_token_attention",
@@ -89,9 +89,9 @@ RECORDS = (
             "return_weights": Flag(),
         },
         tier=2,
-        engines=(),
         checks=(_kernels_fit,),
         arrange=(_draw_kernels_that_fit,),
+        peer="torch_multi_token_attention",
     ),
     Record(
         name="threshold_relative_attention",
@@ -114,7 +114,6 @@ RECORDS = (
             "return_weights": Flag(),
         },
         tier=2,
-        engines=(),
     ),
     Record(
         name="stacked_cross_attention",
@@ -132,7 +131,6 @@ RECORDS = (
             "return_weights": Flag(),
         },
         tier=3,
-        engines=(),
         defaults_to={"value": "key"},
         checks=(_inverse_temperature_is_not_negative,),
     ),

@@ -158,7 +158,7 @@ RECORDS = (
             "score_bias": Array(core=("a",), batched=False, optional=True),
             **SEEN,
         },
-        engines=(),
+        peer="torch_additive_attention",
     ),
     Record(
         name="concat_attention",
@@ -174,7 +174,6 @@ RECORDS = (
         },
         kind="C",
         tier=2,
-        engines=(),
     ),
     Record(
         name="bilinear_attention",
@@ -189,7 +188,6 @@ RECORDS = (
             **SEEN,
         },
         kind="C",
-        engines=(),
     ),
     Record(
         name="location_attention",
@@ -230,9 +228,9 @@ RECORDS = (
             **SEEN,
         },
         tier=2,
-        engines=(),
         checks=(_second_layer_is_whole,),
         arrange=(_draw_both_layers_or_one,),
+        peer="torch_neural_attention",
     ),
     Record(
         name="graph_attention",
@@ -245,7 +243,7 @@ RECORDS = (
         ),
         options={"query_vector": Array(core=("c",)), "key_vector": Array(core=("c",)), **EDGES, **EDGE_BIAS},
         tier=2,
-        engines=(),
+        peer="torch_graph_attention",
     ),
     Record(
         name="graph_attention_v2",
@@ -256,7 +254,7 @@ RECORDS = (
         source=Source("Brody, Alon & Yahav", "How Attentive are Graph Attention Networks?", 2021, "2105.14491"),
         options={"score_vector": Array(core=("c",)), **EDGES, **EDGE_BIAS},
         tier=2,
-        engines=(),
+        peer="torch_graph_attention_v2",
     ),
     Record(
         name="coulomb_graph_attention",
@@ -304,7 +302,7 @@ RECORDS = (
         positive=("d", "p"),
         arrange=(_draw_no_relative_symbols,),
         wider={"symbols_relative": {"symbols": ("h", "m", "n", "e")}},
-        engines=(),
+        peer="torch_relational_attention",
     ),
     Record(
         name="dual_attention",
@@ -324,7 +322,6 @@ RECORDS = (
         kind="C",
         tier=2,
         positive=("d", "c", "p"),
-        engines=(),
     ),
     Record(
         name="conditional_cross_attention",

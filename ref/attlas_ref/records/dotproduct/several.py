@@ -22,7 +22,6 @@ RECORDS = (
             "state": Partial(cores=((), (), ("e",)), optional=True),
             "return_state": Flag(),
         },
-        engines=(),
     ),
     Record(
         name="prefix_tuning_attention",

@@ -68,6 +68,7 @@ RECORDS = (
         source=Source("Miller", "Attention Is Off By One", 2023, where="blog"),
         kind="C",
         options={"extra": Number(low=0.0, draw=(0.0, 4.0)), **DENSE},
+        peer="torch_softmax_plus_n_attention",
     ),
     Record(
         name="sink_attention",
@@ -141,9 +142,9 @@ RECORDS = (
         signature="(n)->(n)",
         source=MARTINS,
         options=PROJECTION,
-        engines=(),
         checks=(_axis_exists,),
         vjp="sparsemax_vjp",
+        peer="package_sparsemax",
     ),
     Record(
         name="entmax",
@@ -158,10 +159,10 @@ RECORDS = (
             "method": Choice(values=("auto", "sort", "bisect")),
             "iterations": Integer(low=1, draw=(60, 60)),
         },
-        engines=(),
         checks=(_axis_exists, _sorting_knows_alpha),
         arrange=(_draw_an_alpha_that_sorts,),
         vjp="entmax_vjp",
+        peer="package_entmax",
     ),
     Record(
         name="sparsemax_vjp",
@@ -173,8 +174,8 @@ RECORDS = (
         options=PROJECTION,
         tier=2,
         file="sparsemax",
-        engines=(),
         checks=(_gradient_has_the_shape_of_the_scores, _axis_exists),
+        peer="package_sparsemax_vjp",
     ),
     Record(
         name="entmax_vjp",
@@ -186,8 +187,8 @@ RECORDS = (
         options={"alpha": ALPHA, **PROJECTION},
         tier=2,
         file="entmax",
-        engines=(),
         checks=(_gradient_has_the_shape_of_the_scores, _axis_exists),
+        peer="package_entmax_vjp",
     ),
     Record(
         name="sparsemax_attention",
@@ -197,7 +198,7 @@ RECORDS = (
         signature="(m,d),(n,d),(n,e)->(m,e)",
         source=MARTINS,
         options=DENSE,
-        engines=(),
+        peer="package_sparsemax_attention",
     ),
     Record(
         name="entmax_attention",
@@ -207,7 +208,7 @@ RECORDS = (
         signature="(m,d),(n,d),(n,e)->(m,e)",
         source=PETERS,
         options={"alpha": ALPHA, **DENSE},
-        engines=(),
+        peer="package_entmax_attention",
     ),
     Record(
         name="pladis_attention",
@@ -224,7 +225,6 @@ RECORDS = (
         options={"alpha": ALPHA, "strength": Number(draw=(-1.0, 3.0)), **DENSE},
         kind="C",
         tier=2,
-        engines=(),
     ),
     Record(
         name="cosine_attention",
@@ -242,6 +242,7 @@ RECORDS = (
         },
         kind="C",
         tier=2,
+        peer="torch_cosine_attention",
     ),
     Record(
         name="cog_attention",
@@ -254,7 +255,7 @@ RECORDS = (
         ),
         options=DENSE,
         tier=2,
-        engines=(),
+        peer="torch_cog_attention",
     ),
     Record(
         name="differential_attention",
@@ -294,7 +295,6 @@ RECORDS = (
         source=Source("Zhao, Lin, Zhang, Ren, Su & Sun", "Explicit Sparse Transformer", 2019, "1912.11637"),
         options={"top_k": Integer(low=1, draw=(1, 9)), **DENSE},
         tier=2,
-        engines=(),
     ),
     Record(
         name="reversed_attention",
@@ -315,6 +315,5 @@ RECORDS = (
             **DENSE,
         },
         tier=2,
-        engines=(),
     ),
 )

@@ -13,7 +13,10 @@ from functools import cache
 
 from .law import Law, Relation, at_most, equal, law, registered, same
 
-MODULES = ("dense", "softmax", "energy", "gradients", "partials", "distance", "normalizers", "ties")
+MODULES = (
+    *("dense", "scored", "softmax", "energy", "gradients", "partials", "distance", "normalizers", "maps", "simplex"),
+    *("learned", "coupled", "several", "edits", "ties"),
+)
 
 __all__ = ["Law", "Relation", "all_laws", "at_most", "equal", "law", "laws_of", "same"]
 

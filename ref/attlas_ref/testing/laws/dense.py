@@ -19,7 +19,7 @@ import numpy as np
 
 from ..pairs import is_dense, rule_of, visible_in
 from ..plan import Call
-from .inputs import along, filled, is_attention, parts, results_along, take
+from .inputs import along, at, filled, is_attention, parts, results_along, take
 from .law import Evaluate, Relation, equal, law, names_where, same
 
 DENSE = names_where(is_dense)
@@ -100,9 +100,7 @@ def leading_axes_are_a_loop(f: Evaluate, call: Call, rng: np.random.Generator) -
     call = filled(call)
     whole, batch = call.by(f), call.arrays[0].shape[:-2]
     place = tuple(int(rng.integers(size)) for size in batch)
-    options = {name: value[place] if np.ndim(value) > 1 else value for name, value in call.options.items()}
-    one = Call(call.name, tuple(array[place] for array in call.arrays), options)
-    return _equal(one.by(f), tuple(part[place] for part in parts(whole)))
+    return _equal(at(call, place).by(f), tuple(part[place] for part in parts(whole)))
 
 
 @law(

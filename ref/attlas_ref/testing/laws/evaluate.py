@@ -57,10 +57,16 @@ def _noisy_relations(law: Law, call: Call, seed: int, rng: np.random.Generator) 
     def f(name: str, *arrays: Any, **options: Any) -> Any:
         if not hasattr(find(name).reference, "__wrapped__"):
             return _reference(name, *arrays, **options)
-        result = budget.monte_carlo(find(name), arrays, options, rng)
-        return type(result)(*(noisy(part, rng) for part in result)) if isinstance(result, tuple) else noisy(result, rng)
+        return _noisy(budget.monte_carlo(find(name), arrays, options, rng), rng)
 
     return _relations(law, f, call.mapped(lambda array: noisy(array, rng)), seed)
+
+
+def _noisy(result: Any, rng: np.random.Generator) -> Any:
+    """One array, or named tuples of arrays within each other."""
+    if isinstance(result, tuple):
+        return type(result)(*(_noisy(part, rng) for part in result))
+    return noisy(result, rng)
 
 
 def _error(relation: Relation, high: Relation, lows: list[Relation]) -> float:

@@ -24,13 +24,28 @@ def is_attention(record: Record) -> bool:
 def filled(call: Call) -> Call:
     """Return a dense call with every array at its full shape, and the causal rule written into the mask."""
     visible, options = visible_in(call), dict(call.options)
-    batch = visible.shape[:-2]
+    batch, known = visible.shape[:-2], find(call.name).options
+    sizes = dict(zip("mn", visible.shape[-2:], strict=True))
     arrays = [np.broadcast_to(array, (*batch, *array.shape[-2:])) for array in call.arrays]
     if options.get("causal") or options.get("mask") is not None:
-        options |= {"mask": visible, "causal": False}
-    if options.get("bias") is not None:
-        options["bias"] = np.broadcast_to(options["bias"], visible.shape)
+        options |= {"mask": visible} | ({"causal": False} if "causal" in known else {})
+    # Biases, and numbers per query: what may have been left at size 1.
+    spread = {name: option.core for name, option in known.items() if isinstance(option, Array) and option.broadcast}
+    for name, core in spread.items():
+        if name != "mask" and set(core) <= set(sizes) and options.get(name) is not None:
+            options[name] = np.broadcast_to(options[name], (*batch, *(sizes[letter] for letter in core)))
     return Call(call.name, tuple(arrays), options, call.plan)
+
+
+def at(call: Call, place: tuple[int, ...]) -> Call:
+    """Return the part of a filled call at one place of its leading axes."""
+    batch, known, options = call.arrays[0].shape[:-2], find(call.name).options, dict(call.options)
+    for name, value in call.options.items():
+        option = known[name]
+        if isinstance(option, Array) and option.batched and value is not None:
+            whole = np.reshape(value, (1,) * (len(batch) + len(option.core) - np.ndim(value)) + np.shape(value))
+            options[name] = np.broadcast_to(whole, (*batch, *whole.shape[len(batch) :]))[place]
+    return Call(call.name, tuple(array[place] for array in call.arrays), options)
 
 
 def along(call: Call, letter: str, change: Change) -> Call:

@@ -7,7 +7,7 @@
 | sigmoid: offset to infinity: the plain sum | `sigmoid_attention_saturates_to_the_sum` |
 | sigmoid: row sums in (0, n) | `sigmoid_rows_sum_below_the_number_of_keys` |
 | sigmoid: two blocks of keys add up | `sigmoid_outputs_of_two_blocks_add_up` |
-| sigmoid: one key and `softmax_plus_n_attention` | comes with `softmax_plus_n_attention` |
+| sigmoid: one key | `a_sigmoid_weight_is_a_softmax_against_extra_mass` (in `maps`) |
 | relu: non-negative, exactly sparse | `relu_weights_are_never_negative`, `scores_below_zero_give_zero` |
 | relu: homogeneous of degree 1, or 2 | `relu_attention_is_homogeneous_in_scale` |
 | relu: length_power 0 = None | `a_length_power_of_zero_divides_by_nothing` |

@@ -1,0 +1,145 @@
+"""What holds for attention whose scores or sources are not those of the dense core: learned scores, two maps, prefixes.
+
+| in the specification | law |
+| --- | --- |
+| permuting keys and values together changes nothing | `other_keys_may_be_permuted` |
+| permuting queries permutes rows | `other_queries_may_be_permuted` |
+| linear in `value` | `other_outputs_are_linear_in_value` |
+| what stands in masked keys and values, NaN included | `what_is_hidden_from_all_has_no_effect` |
+| a query that sees nothing gets zeros | `a_query_that_sees_nothing_gets_zeros` |
+| leading axes are a loop | `other_leading_axes_are_a_loop` |
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ...contract import Array, parse_signature
+from ...records import Record, find
+from ..pairs import is_dense
+from ..plan import Call
+from .inputs import along, at, filled, parts, results_along, take
+from .law import Evaluate, Relation, equal, law, names_where, same
+
+
+def _mask_core(record: Record) -> tuple[str, ...]:
+    mask = record.options.get("mask")
+    return mask.core if isinstance(mask, Array) else ()
+
+
+def _inputs(record: Record) -> tuple[Any, ...]:
+    return parse_signature(record.signature).inputs
+
+
+def _is_scored(record: Record) -> bool:
+    """Whether queries, keys and values come one row each, with a mask between them, in another way than the dense."""
+    cores = _inputs(record)
+    return (
+        not is_dense(record)
+        and record.takes[:2] == ("query", "key")
+        and [core[0] for core in cores[:2]] == ["m", "n"]
+        and _mask_core(record) == ("m", "n")
+    )
+
+
+SCORED = names_where(_is_scored)
+BY_KEYS = names_where(lambda record: _is_scored(record) and record.name != "super_attention")
+"""The alignment of super attention belongs to positions."""
+BLIND = names_where(
+    lambda record: (
+        not is_dense(record)
+        and _mask_core(record) == ("m", "n")
+        and len(parse_signature(record.signature).outputs) == 1
+        and record.name != "prefix_tuning_attention"
+    )
+)
+"""A prefix is seen by every query."""
+HIDING = names_where(
+    lambda record: (
+        not is_dense(record)
+        and _mask_core(record)[-1:] == ("n",)
+        and any("n" in core for core in _inputs(record))
+        and record.name not in ("symmetric_attention", "super_attention")
+    )
+)
+"""In symmetric attention a hidden key is still a query; super attention mixes the values before the mask."""
+ONE_RESULT = {"return_share": False}
+
+
+@law(BY_KEYS, statement="f(q, k[P], v[P]) = f(q, k, v) for every permutation P of the keys, masks and biases with them",
+     fixed=ONE_RESULT)  # fmt: skip
+def other_keys_may_be_permuted(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
+    order = take(rng.permutation(call.arrays[1].shape[-2]))
+    return equal(along(call, "n", order).by(f), call.by(f))
+
+
+@law(SCORED, statement="f(q[P], k, v) = f(q, k, v)[P] for every permutation P of the queries", fixed=ONE_RESULT)
+def other_queries_may_be_permuted(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
+    order = take(rng.permutation(call.arrays[0].shape[-2]))
+    return equal(along(call, "m", order).by(f), results_along(call, call.by(f), "m", order))
+
+
+@law(SCORED, statement="f(q, k, a v + b u) = a f(q, k, v) + b f(q, k, u)", fixed={"norm_eps": None, **ONE_RESULT})
+def other_outputs_are_linear_in_value(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    a, b = rng.uniform(-2, 2, 2).tolist()
+    combined = _with_values(call, lambda value: a * value + b * value[..., ::-1, :]).by(f)
+    return equal(combined, a * call.by(f) + b * _with_values(call, lambda value: value[..., ::-1, :]).by(f))
+
+
+def _with_values(call: Call, change: Any) -> Call:
+    """The call with every array of values changed, those of a prefix too."""
+    names = find(call.name).takes
+    return call.given(*(change(x) if n.endswith("value") else x for n, x in zip(names, call.arrays, strict=True)))
+
+
+@law(
+    SCORED,
+    statement="f(q, k, v) at index b of the leading axes = f(q[b], k[b], v[b])",
+    least={"m": 1},
+    fixed=ONE_RESULT,
+)
+def other_leading_axes_are_a_loop(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
+    place = tuple(int(rng.integers(size)) for size in call.arrays[0].shape[:-2])
+    return equal(at(call, place).by(f), call.by(f)[place])
+
+
+@law(HIDING, statement="f does not depend on what stands in keys and values that nobody sees, NaN included",
+     fixed={"axis": -1, "causal": False, "return_state": False})  # fmt: skip
+def what_is_hidden_from_all_has_no_effect(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
+    record = find(call.name)
+    cores = _inputs(record)
+    axes = [core.index("n") - len(core) if "n" in core else 0 for core in cores]
+    seen = rng.random(next(x.shape[a] for x, a in zip(call.arrays, axes, strict=True) if a)) < 0.6
+    shown = seen if _mask_core(record) == ("n",) else seen[None]
+
+    def with_hidden(what: float) -> Call:
+        arrays = [
+            np.where(seen.reshape(-1, *(1,) * (-axis - 1)), x, x.dtype.type(what)) if axis else x
+            for x, axis in zip(call.arrays, axes, strict=True)
+        ]
+        options = {
+            name: np.where(seen, value, value.dtype.type(what))
+            for name, value in call.options.items()
+            if isinstance(option := record.options[name], Array) and option.core[-1:] == ("n",)
+            if not option.boolean and value is not None
+        }
+        return call.given(*arrays, **options, mask=shown)
+
+    return tuple(
+        equal(one, other)
+        for one, other in zip(parts(with_hidden(7.0).by(f)), parts(with_hidden(np.nan).by(f)), strict=True)
+    )
+
+
+@law(BLIND, statement="f_i = 0 exactly where query i sees no key")
+def a_query_that_sees_nothing_gets_zeros(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    m = call.by(f).shape[-2]
+    core = _inputs(find(call.name))[-1]
+    n = call.arrays[-1].shape[core.index("n") - len(core)]
+    blind = rng.random(m) < 0.5
+    mask = np.ones((m, n), dtype=bool) if call.options.get("mask") is None else call.options["mask"]
+    rows = call.given(mask=mask & ~blind[:, None]).by(f)[..., blind, :]
+    return same(rows, np.zeros_like(rows))
