@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from attlas.engines import TABLE
 from attlas_ref.records import FAMILIES, all_records, find
@@ -18,7 +19,7 @@ def test_list_shows_every_formulation_within_80_columns(cli):
     assert result.exit_code == 0
     assert all(f" {name} " in result.stdout for name in NAMES)
     assert all(family in result.stdout for family in FAMILIES)
-    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert max(map(cell_len, result.stdout.splitlines())) <= 80
 
 
 def test_list_as_json(cli):
@@ -40,7 +41,7 @@ def test_show_tells_what_the_record_knows(cli, name):
     for part in (record.title, record.formula, record.source.title, *record.options):
         assert " ".join(part.split()) in text
     assert all(law.name in text for law in laws_of(name))
-    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert max(map(cell_len, result.stdout.splitlines())) <= 80
 
 
 def test_show_as_json(cli):
