@@ -51,8 +51,10 @@ serve: $(DEV)  ## Build the site and serve it on this machine
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m mkdocs serve
 
-bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes); write docs/benchmarks/dense.json
-	$(BIN)/attlas bench --suite dense --write docs/benchmarks/dense.json
+bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes); write docs/benchmarks/
+	for suite in dense memory kronecker; do \
+		$(BIN)/attlas bench --suite $$suite --write docs/benchmarks/$$suite.json || exit 1; \
+	done
 
 fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
 	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_equivalence.py tests/test_laws.py

@@ -67,14 +67,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sample the cases of simulated kernels, which run thread by thread: every formulation, a share of the rest.
 
-    The sample is by a checksum of the case's name, so that it is spread over formulations and options and always the
-    same.
+    What does not call them has been tested without the simulator. The sample is by a checksum of the case's name, so
+    that it is spread over formulations and options and always the same.
     """
     if not SIMULATED:
         return
-    whole = ("test_equivalence.py", "test_numba_cuda_simulator.py", "test_numba_cuda_pairs.py", "test_array_kinds.py")
-    shares = {"test_laws.py": 4, "test_contract_layout.py": 2, **dict.fromkeys(whole, 1)}
-    kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares.get(item.path.name, 8) == 0]
+    whole = (
+        "test_equivalence.py",
+        "test_numba_cuda_pairs.py",
+        "test_numba_cuda_simulator.py",
+        "test_numba_cuda_tuples.py",
+        "test_array_kinds.py",
+    )
+    shares = {
+        "test_laws.py": 4,
+        "test_numba_cuda_memory.py": 4,
+        "test_contract_layout.py": 2,
+        **dict.fromkeys(whole, 1),
+    }
+    kept = [
+        item
+        for item in items
+        if item.path.parent.name in ("tests", "contract") or item.path.name.startswith("test_numba_cuda")
+        if zlib.crc32(item.nodeid.encode()) % shares.get(item.path.name, 8) == 0
+    ]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 

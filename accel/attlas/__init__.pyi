@@ -8,11 +8,32 @@ from attlas_ref.contract.results import AttentionPartial as AttentionPartial
 from attlas_ref.contract.results import AttentionResult as AttentionResult
 from attlas_ref.contract.results import AttentionVJP as AttentionVJP
 from attlas_ref.contract.results import AttentionVJPWithBias as AttentionVJPWithBias
+from attlas_ref.contract.results import IndexResult as IndexResult
 from attlas_ref.contract.results import MutualResult as MutualResult
 from attlas_ref.contract.results import MutualResultWithWeights as MutualResultWithWeights
 from attlas_ref.contract.results import ShiftedQueryKey as ShiftedQueryKey
+from attlas_ref.contract.results import SimplicialAttentionVJP as SimplicialAttentionVJP
+from attlas_ref.contract.results import TensorAttentionVJP as TensorAttentionVJP
+from attlas_ref.contract.results import TriDirectionalResult as TriDirectionalResult
 from attlas_ref.dotproduct.attention_partial import empty_attention_partial as empty_attention_partial
 from attlas_ref.dotproduct.multi_source_attention import multi_source_attention as multi_source_attention
+from attlas_ref.kronecker.match_tasks import match2_construction as match2_construction
+from attlas_ref.kronecker.match_tasks import match2_task as match2_task
+from attlas_ref.kronecker.match_tasks import match3_construction as match3_construction
+from attlas_ref.kronecker.match_tasks import match3_task as match3_task
+from attlas_ref.kronecker.nearest_neighbor_task import low_rank_heads_error as low_rank_heads_error
+from attlas_ref.kronecker.nearest_neighbor_task import nearest_neighbor_task as nearest_neighbor_task
+from attlas_ref.memory.cmr import cmr_crp as cmr_crp
+from attlas_ref.memory.cmr import cmr_encode as cmr_encode
+from attlas_ref.memory.cmr import cmr_recall as cmr_recall
+from attlas_ref.memory.compressed_memory_attention import compressed_memory_mask as compressed_memory_mask
+from attlas_ref.memory.mqar_task import mqar_draws as mqar_draws
+from attlas_ref.memory.mqar_task import mqar_task as mqar_task
+from attlas_ref.memory.sdm_beta import sdm_beta as sdm_beta
+from attlas_ref.memory.sdm_cap_intersection import sdm_cap_intersection as sdm_cap_intersection
+from attlas_ref.memory.sdm_circle_intersection import sdm_circle_intersection as sdm_circle_intersection
+from attlas_ref.memory.sdm_radius import sdm_optimal_radius as sdm_optimal_radius
+from attlas_ref.memory.sdm_radius import sdm_radius as sdm_radius
 from attlas_ref.normalizers.counterfactual_attention_map import counterfactual_attention_map as counterfactual_attention_map
 from attlas_ref.normalizers.differential_attention import differential_strength as differential_strength
 from attlas_ref.normalizers.masks import block_mask as block_mask
@@ -1078,4 +1099,556 @@ def attention_perturbation(
     """Return the perturbation of the scores that changes the loss most.
 
     See `attlas_ref.normalizers.attention_perturbation` for the lesson.
+    """
+
+def hopfield_attention(
+    query: Any,
+    key: Any,
+    value: Any = None,
+    *,
+    beta: float | None = None,
+    steps: int = 1,
+    tol: float = 0.0,
+    alpha: float = 1.0,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    return_steps: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Retrieve stored patterns: attention whose query first moves among the keys.
+
+    See `attlas_ref.memory.hopfield_attention` for the lesson.
+    """
+
+def hopfield_attention_vjp(
+    query: Any,
+    key: Any,
+    value: Any,
+    grad_output: Any,
+    *,
+    beta: float | None = None,
+    steps: int = 1,
+    alpha: float = 1.0,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    backend: str | None = None,
+) -> AttentionVJP:
+    """Gradients of sum(hopfield_attention(...) * grad_output).
+
+    See `attlas_ref.memory.hopfield_attention_vjp` for the lesson.
+    """
+
+def hopfield_energy(
+    query: Any,
+    key: Any,
+    *,
+    beta: float | None = None,
+    alpha: float = 1.0,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Energy of each state among the stored patterns.
+
+    See `attlas_ref.memory.hopfield_energy` for the lesson.
+    """
+
+def classical_hopfield(
+    query: Any,
+    key: Any,
+    *,
+    steps: int = 1,
+    zero_diagonal: bool = True,
+    return_field: bool = False,
+    update: str = "sync",
+    order: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Recall bits from a network with Hebb's weights.
+
+    See `attlas_ref.memory.classical_hopfield` for the lesson.
+    """
+
+def dense_associative_memory(
+    query: Any,
+    key: Any,
+    *,
+    energy: str = "polynomial",
+    degree: int = 2,
+    rectified: bool = False,
+    steps: int = 1,
+    update: str = "sync",
+    order: Any = None,
+    return_field: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Recall bits by the energy that each of them would have.
+
+    See `attlas_ref.memory.dense_associative_memory` for the lesson.
+    """
+
+def sdm_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    radius: int,
+    neurons: int | None = None,
+    uniforms: Any = None,
+    threshold: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read a sparse distributed memory that has a neuron at every address.
+
+    See `attlas_ref.memory.sdm_attention` for the lesson.
+    """
+
+def sdm_neuron_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    neurons: Any,
+    *,
+    radius: int,
+    threshold: bool = False,
+    bipolar: bool = False,
+    normalize: bool = True,
+    return_counters: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Write patterns to the neurons near their addresses, and read the neurons near the queries.
+
+    See `attlas_ref.memory.sdm_neuron_attention` for the lesson.
+    """
+
+def sdm_continuous_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    cap_cosine: float,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention whose weights are areas that two caps of the sphere share.
+
+    See `attlas_ref.memory.sdm_continuous_attention` for the lesson.
+    """
+
+def landmark_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    is_landmark: Any,
+    scale: float | None = None,
+    top_k: int | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal attention that reaches earlier blocks through their landmarks.
+
+    See `attlas_ref.memory.landmark_attention` for the lesson.
+    """
+
+def landmark_attention_vjp(
+    query: Any,
+    key: Any,
+    value: Any,
+    grad_output: Any,
+    *,
+    is_landmark: Any,
+    scale: float | None = None,
+    backend: str | None = None,
+) -> AttentionVJP:
+    """Gradients of sum(landmark_attention(...) * grad_output).
+
+    See `attlas_ref.memory.landmark_attention` for the lesson.
+    """
+
+def titans_memory(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    lr: Any,
+    momentum: Any,
+    decay: Any,
+    memory: Any = None,
+    surprise: Any = None,
+    chunk_size: int = 1,
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read a linear memory that is trained on every token by gradient descent with momentum and decay.
+
+    See `attlas_ref.memory.titans_memory` for the lesson.
+    """
+
+def titans_mlp_memory(
+    query: Any,
+    key: Any,
+    value: Any,
+    weight1: Any,
+    weight2: Any,
+    *,
+    lr: Any,
+    momentum: Any,
+    decay: Any,
+    chunk_size: int = 1,
+    activation: str = "gelu",
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read a network of two layers that is trained on every token.
+
+    See `attlas_ref.memory.titans_mlp_memory` for the lesson.
+    """
+
+def memory_as_context(
+    x: Any,
+    persistent: Any,
+    w_query: Any,
+    w_key: Any,
+    w_value: Any,
+    w_out: Any,
+    memory_query: Any,
+    memory_key: Any,
+    memory_value: Any,
+    *,
+    segment: int,
+    lr: Any,
+    momentum: Any,
+    decay: Any,
+    chunk_size: int | None = None,
+    norm_weight: Any = None,
+    memory_norm_weight: Any = None,
+    causal: bool = True,
+    scale: float | None = None,
+    memory: Any = None,
+    surprise: Any = None,
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention over persistent tokens, the memory's answers and the segment, gated by the memory.
+
+    See `attlas_ref.memory.memory_as_context` for the lesson.
+    """
+
+def memory_as_gate(
+    x: Any,
+    persistent: Any,
+    w_query: Any,
+    w_key: Any,
+    w_value: Any,
+    w_out: Any,
+    memory_query: Any,
+    memory_key: Any,
+    memory_value: Any,
+    *,
+    window: int,
+    lr: Any,
+    momentum: Any,
+    decay: Any,
+    chunk_size: int = 1,
+    norm_weight: Any = None,
+    memory_norm_weight: Any = None,
+    scale: float | None = None,
+    memory: Any = None,
+    surprise: Any = None,
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Windowed attention times a gate that a memory opens.
+
+    See `attlas_ref.memory.memory_as_gate` for the lesson.
+    """
+
+def memory_as_layer(
+    x: Any,
+    persistent: Any,
+    w_query: Any,
+    w_key: Any,
+    w_value: Any,
+    w_out: Any,
+    memory_query: Any,
+    memory_key: Any,
+    memory_value: Any,
+    *,
+    window: int,
+    lr: Any,
+    momentum: Any,
+    decay: Any,
+    chunk_size: int = 1,
+    scale: float | None = None,
+    memory: Any = None,
+    surprise: Any = None,
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Windowed attention over what a memory has read.
+
+    See `attlas_ref.memory.memory_as_layer` for the lesson.
+    """
+
+def compressed_memory_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    block: Any,
+    is_memory: Any,
+    merge: str | float | None = None,
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal attention within a block and to the memory tokens of earlier blocks.
+
+    See `attlas_ref.memory.compressed_memory_attention` for the lesson.
+    """
+
+def conditional_lora(
+    x: Any,
+    weight: Any,
+    lora_a: Any,
+    lora_b: Any,
+    *,
+    is_memory: Any,
+    scaling: float = 1.0,
+    backend: str | None = None,
+) -> Any:
+    """A linear layer with a low-rank correction at some tokens.
+
+    See `attlas_ref.memory.conditional_lora` for the lesson.
+    """
+
+def scratchpad_write(
+    memory: Any,
+    state: Any,
+    context: Any,
+    *,
+    w_gate: Any,
+    b_gate: float,
+    w_update: Any,
+    b_update: Any,
+    backend: str | None = None,
+) -> Any:
+    """Move every row of a memory towards one note, each as far as its gate lets it.
+
+    See `attlas_ref.memory.scratchpad_write` for the lesson.
+    """
+
+def ffn_memory(
+    query: Any,
+    key_memory: Any,
+    value_memory: Any,
+    *,
+    activation: str = "gelu",
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Unnormalized attention over learned slots: a feed-forward layer.
+
+    See `attlas_ref.memory.ffn_memory` for the lesson.
+    """
+
+def ffnified_attention(
+    query: Any,
+    kernel_key: Any,
+    kernel_value: Any,
+    *,
+    bias_key: Any = None,
+    bias_value: Any = None,
+    activation: str = "gelu",
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """A depth-wise convolution, an activation, another depth-wise convolution.
+
+    See `attlas_ref.memory.ffnified_attention` for the lesson.
+    """
+
+def tensor_brain_step(
+    state: Any,
+    embeddings: Any,
+    *,
+    bias: Any = None,
+    index: Any = None,
+    backend: str | None = None,
+) -> IndexResult:
+    """One round from the state of mind to the names of things and back.
+
+    See `attlas_ref.memory.tensor_brain_step` for the lesson.
+    """
+
+def tensor_attention(
+    query: Any,
+    keys: tuple[Any, ...],
+    values: tuple[Any, ...],
+    *,
+    scale: float | None = None,
+    mask: Any = None,
+    causal: bool = False,
+    windows: tuple[int, ...] | None = None,
+    score: str = "product",
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Order-p attention: one softmax over all p-tuples of keys.
+
+    See `attlas_ref.kronecker.tensor_attention` for the lesson.
+    """
+
+def tensor_attention_vjp(
+    query: Any,
+    keys: tuple[Any, ...],
+    values: tuple[Any, ...],
+    grad_output: Any,
+    *,
+    scale: float | None = None,
+    mask: Any = None,
+    causal: bool = False,
+    windows: tuple[int, ...] | None = None,
+    backend: str | None = None,
+) -> TensorAttentionVJP:
+    """Gradients of sum(tensor_attention(...) * grad_output), with the score "product".
+
+    See `attlas_ref.kronecker.tensor_attention` for the lesson.
+    """
+
+def khatri_rao(
+    arrays: tuple[Any, ...],
+    *,
+    backend: str | None = None,
+) -> Any:
+    """Row-wise product of all tuples of rows.
+
+    See `attlas_ref.kronecker.khatri_rao` for the lesson.
+    """
+
+def simplicial_attention(
+    query: Any,
+    key1: Any,
+    key2: Any,
+    value1: Any,
+    value2: Any,
+    *,
+    scale: float | None = None,
+    windows: tuple[int, int] | None = None,
+    causal: bool = False,
+    mask: Any = None,
+    key2_bias: float = 0.0,
+    value2_bias: float = 0.0,
+    score: str = "product",
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """2-simplicial attention: one softmax over all pairs of keys, with a bias on the second.
+
+    See `attlas_ref.kronecker.simplicial_attention` for the lesson.
+    """
+
+def simplicial_attention_vjp(
+    query: Any,
+    key1: Any,
+    key2: Any,
+    value1: Any,
+    value2: Any,
+    grad_output: Any,
+    *,
+    scale: float | None = None,
+    windows: tuple[int, int] | None = None,
+    causal: bool = False,
+    mask: Any = None,
+    key2_bias: float = 0.0,
+    value2_bias: float = 0.0,
+    score: str = "product",
+    backend: str | None = None,
+) -> SimplicialAttentionVJP:
+    """Gradients of sum(simplicial_attention(...) * grad_output).
+
+    See `attlas_ref.kronecker.simplicial_attention` for the lesson.
+    """
+
+def tri_directional_attention(
+    key1: Any,
+    value1: Any,
+    key2: Any,
+    value2: Any,
+    key3: Any,
+    value3: Any,
+    *,
+    scale: float | None = None,
+    backend: str | None = None,
+) -> TriDirectionalResult:
+    """Attention of each of three sets to the pairs of the other two, from one cube of scores.
+
+    See `attlas_ref.kronecker.tri_directional_attention` for the lesson.
+    """
+
+def fastmax_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    order: int = 2,
+    scale: float | None = None,
+    causal: bool = False,
+    key_mask: Any = None,
+    normalize: str | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention whose weights are a truncated exponential of the scores, divided by its sum.
+
+    See `attlas_ref.kronecker.fastmax_attention` for the lesson.
+    """
+
+def fastmax_attention_vjp(
+    query: Any,
+    key: Any,
+    value: Any,
+    grad_output: Any,
+    *,
+    order: int = 2,
+    scale: float | None = None,
+    causal: bool = False,
+    key_mask: Any = None,
+    backend: str | None = None,
+) -> AttentionVJP:
+    """Gradients of sum(fastmax_attention(...) * grad_output), without normalization.
+
+    See `attlas_ref.kronecker.fastmax_attention` for the lesson.
+    """
+
+def tensor_attention_lowrank(
+    query: Any,
+    keys: tuple[Any, ...],
+    values: tuple[Any, ...],
+    *,
+    degree: int,
+    scale: float | None = None,
+    kernel: str = "taylor",
+    backend: str | None = None,
+) -> Any:
+    """Order-p attention with a truncated exponential, as products of sums.
+
+    See `attlas_ref.kronecker.tensor_attention_lowrank` for the lesson.
+    """
+
+def high_order_attention(
+    x: Any,
+    proj: Any,
+    output_proj: Any,
+    *,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Gate every channel by polynomials of the channels at its position.
+
+    See `attlas_ref.kronecker.high_order_attention` for the lesson.
     """

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attlas_ref.contract import Array, Bound
+from attlas_ref.contract import Array, Bound, Indices, Labels
 from attlas_ref.contract.binding import dtype_name
 
 from .engines import simulated
@@ -309,17 +309,27 @@ def kind_of_call(call: Bound) -> tuple[Kind, Any]:
 
 def _arrays_of(call: Bound) -> Iterator[tuple[str, Any]]:
     for name, value in {**call.arrays, **call.options}.items():
+        if stays_on_host(call, name):
+            continue
         for part in value if isinstance(value, tuple) else (value,):
             if hasattr(part, "shape"):
                 yield name, part
 
 
+def stays_on_host(call: Bound, name: str) -> bool:
+    """Whether an argument is a list of whole numbers that the host reads, whatever kind the arrays are of."""
+    return isinstance(call.record.options.get(name), Labels)
+
+
 def needed_dtype(call: Bound, name: str) -> str | None:
     """Return the dtype in which an engine takes an argument, None for its own.
 
-    What only broadcasts may be as large as (m, n): it is handed over as it is, never converted as a whole.
+    What only broadcasts may be as large as (m, n): it is handed over as it is, never converted as a whole. Positions
+    and labels stay whole numbers.
     """
     option = call.record.options.get(name)
+    if isinstance(option, (Indices, Labels)):
+        return None
     as_it_is = isinstance(option, Array) and (option.boolean or option.broadcast)
     return None if as_it_is else call.compute_dtype
 

@@ -11,6 +11,8 @@ from typing import Any, get_args, get_origin
 import numpy as np
 
 from attlas_ref.contract import Bound, bind
+from attlas_ref.contract.binding import dtype_name
+from attlas_ref.contract.reference import tuple_like
 from attlas_ref.records import Record, find
 
 from . import arrays
@@ -79,7 +81,9 @@ def run(engine: Engine, call: Bound, like: arrays.Kind, device: Any = None) -> A
 def _take(native: arrays.Kind, value: Any, call: Bound, name: str) -> Any:
     if isinstance(value, tuple):
         return tuple(_take(native, part, call, name) for part in value)
-    return native.take(value, arrays.needed_dtype(call, name)) if hasattr(value, "shape") else value
+    if not hasattr(value, "shape") or arrays.stays_on_host(call, name):
+        return value
+    return native.take(value, arrays.needed_dtype(call, name))
 
 
 def call_on(engine: Engine, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -92,9 +96,13 @@ def call_on(engine: Engine, name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _give(result: Any, like: arrays.Kind, dtype: str, device: Any) -> Any:
+    if result is None:  # the gradient of an argument that was not given
+        return None
     if isinstance(result, tuple):
-        return type(result)(*(_give(part, like, dtype, device) for part in result))
-    return like.receive(arrays.owner(result).export(result, None), dtype, device)
+        return tuple_like(result, (_give(part, like, dtype, device) for part in result))
+    # Counts stay whole numbers.
+    counts = dtype_name(result).startswith(("int", "uint", "bool"))
+    return like.receive(arrays.owner(result).export(result, None), None if counts else dtype, device)
 
 
 def _with_backend(doc: str) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from attlas.bench.report import markdown, suite_markdown
+from attlas.bench.suites import SUITES
 from attlas_ref.records import ENGINES, FAMILIES, all_records
 from attlas_ref.testing.laws import all_laws
 
@@ -47,7 +49,7 @@ def laws(atlas: str = "atlas/") -> str:
     return "\n\n".join(entries)
 
 
-REPORTS = {"dense": "attlas bench --suite dense", "formulations": "attlas bench --all"}
+REPORTS = {**{name: f"attlas bench --suite {name}" for name in SUITES}, "formulations": "attlas bench --all"}
 """The measurements that are kept, and what makes them."""
 
 
@@ -55,8 +57,6 @@ def benchmarks(name: str, report: dict[str, Any] | None) -> str:
     """Return the measurements with their machine, or what to do to have some."""
     if report is None:
         return f"!!! note\n\n    Not measured yet: `{REPORTS[name]} --write docs/benchmarks/{name}.json`."
-    from attlas.bench.report import markdown, suite_markdown
-
     return suite_markdown(report) if "suite" in report else markdown(report)
 
 

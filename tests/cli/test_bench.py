@@ -130,7 +130,8 @@ def test_bytes_are_those_of_inputs_and_results(dtype, itemsize):
 def test_peer_computes_what_the_reference_does(name, batch, options):
     if peers.lacking(find(name)) or not set(options) <= set(find(name).options):
         pytest.skip("there is no such peer or option here")
-    call = call_of(name, {"m": 6, "n": 6, "d": 4, "e": 4}, batch, **options)
+    sizes = {**dict.fromkeys(("m", "n", "n_1", "n_2"), 6), "d": 4, "e": 4}
+    call = call_of(name, sizes, batch, **options)
     peer = peers.peer_contestant(find(name))
     result = peer.to_numpy(peer.prepare(call)())
     assert error_in_budgets(result, *high_and_lows(name, call.arrays, call.options)) <= 1

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attlas_ref.contract.results import flat
 from attlas_ref.testing import Call, Candidate, Plan, build, example_call
 from attlas_ref.testing.laws.inputs import filled
 from attlas_ref.testing.pairs import is_dense
@@ -14,7 +15,7 @@ DENSE = pytest.mark.formulations.with_args(is_dense)
 
 
 def _bits(result: Any) -> list[bytes]:
-    return [part.tobytes() for part in (result if isinstance(result, tuple) else (result,))]
+    return [part.tobytes() for part in flat(result)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -36,7 +37,9 @@ def test_the_rest_of_the_batch_does_not_change_the_bits(candidate: Candidate, na
         assert _bits(alone) == [part[index].tobytes() for part in parts]
 
 
+@pytest.mark.formulations.with_args(lambda record: record.name != "tensor_attention_lowrank")
 def test_nothing_is_warned_of(candidate: Candidate, name: str) -> None:
+    # Not where a warning is part of the contract: of an approximation whose error bound says nothing.
     # Heavy tails, empty rows, infinities in the bias: legal inputs whose meaning the contract fixes.
     with warnings.catch_warnings():
         warnings.simplefilter("error")

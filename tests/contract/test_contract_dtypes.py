@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 
 from attlas_ref.contract import AttentionPartial, AttentionResult, AttentionVJP, AttentionVJPWithBias
+from attlas_ref.contract.results import flat
 from attlas_ref.records import find
 from attlas_ref.testing import Call, Candidate, assert_within_budget, compare, example_call, high_and_lows
 from attlas_ref.testing.pairs import is_dense
 from attlas_ref.testing.plan import dtype_named
 
 HALF_AND_FULL = ["float16", "bfloat16", "float32", "float64"]
-
-
-def _results(result: Any) -> tuple[Any, ...]:
-    return tuple(result) if isinstance(result, tuple) else (result,)
 
 
 def _example(name: str, dtype: str) -> Call:
@@ -29,7 +26,7 @@ def _example(name: str, dtype: str) -> Call:
 def test_the_dtype_comes_back_as_it_went_in(candidate: Candidate, name: str, dtype: str) -> None:
     call = _example(name, dtype)
     expected = dtype if dtype in ("float32", "float64") or not find(name).keeps_accumulators else "float32"
-    assert {part.dtype.name for part in _results(call.by(candidate))} == {expected}
+    assert {part.dtype.name for part in flat(call.by(candidate))} == {expected}
     compare(candidate, call)
 
 
@@ -38,7 +35,7 @@ def test_the_dtype_comes_back_as_it_went_in(candidate: Candidate, name: str, dty
 def test_integers_become_float64(candidate: Candidate, name: str, dtype: str) -> None:
     call = example_call(name, np.random.default_rng(0), dtype="float64")
     whole = call.mapped(lambda array: np.abs(np.nan_to_num(array, neginf=0)).astype(dtype))
-    assert {part.dtype.name for part in _results(whole.by(candidate))} == {"float64"}
+    assert {part.dtype.name for part in flat(whole.by(candidate))} == {"float64"}
     compare(candidate, whole)
 
 
@@ -58,13 +55,13 @@ def test_arrays_of_several_dtypes_meet_in_the_widest(
 
     def cast(value: Any, dtype: str) -> Any:
         if isinstance(value, tuple):
-            return tuple(cast(part, dtype) for part in value)
+            return tuple(cast(part, dtype) if hasattr(part, "shape") else part for part in value)
         return np.nan_to_num(value, neginf=0).astype(dtype)
 
     real = {key: value for key, value in call.options.items() if isinstance(value, tuple) or _is_real(value)}
     options = {key: cast(value, others) for key, value in real.items()}
     mixed = call.given(cast(call.arrays[0], first), *(cast(value, others) for value in call.arrays[1:]), **options)
-    assert {part.dtype.name for part in _results(mixed.by(candidate))} == {expected}
+    assert {part.dtype.name for part in flat(mixed.by(candidate))} == {expected}
     compare(candidate, mixed)
 
 
@@ -74,9 +71,9 @@ def test_half_precision_accumulates_in_float32(candidate: Candidate, name: str) 
     in_float32 = call.mapped(lambda array: array.astype(np.float32))
     high, lows = high_and_lows(name, in_float32.arrays, in_float32.options)
     assert_within_budget(in_float32.by(candidate), high, lows)
-    expected = tuple(part.astype(np.float16).astype(np.float64) for part in map(np.asarray, _results(high)))
+    expected = tuple(part.astype(np.float16).astype(np.float64) for part in map(np.asarray, flat(high)))
     rounding = 2.0**-10  # one unit of float16, relative
-    for actual, wanted in zip(_results(call.by(candidate)), expected, strict=True):
+    for actual, wanted in zip(flat(call.by(candidate)), expected, strict=True):
         assert np.all(np.abs(actual.astype(np.float64) - wanted) <= rounding * np.abs(wanted).max(initial=0))
 
 
@@ -112,6 +109,6 @@ def test_several_results_are_a_named_tuple(
 
 def test_results_are_new_and_writeable(candidate: Candidate, name: str) -> None:
     call = example_call(name, np.random.default_rng(0))
-    for part in _results(call.by(candidate)):
+    for part in flat(call.by(candidate)):
         assert part.flags.writeable
         assert not any(np.shares_memory(part, array) for array in call.every_array())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attlas_ref.contract.results import flat
 from attlas_ref.records import find
 from attlas_ref.testing import Candidate, Plan, assert_within_budget, build, compare
 from attlas_ref.testing.budget import high_and_lows
@@ -65,7 +66,6 @@ def test_arrays_of_the_other_byte_order(candidate: Candidate, name: str) -> None
     native = build(Plan(name, sizes, dtype="float64"))
     swapped = native.mapped(lambda array: array.astype(array.dtype.newbyteorder()))
     results = [call.by(candidate) for call in (native, swapped)]
-    parts = [result if isinstance(result, tuple) else (result,) for result in results]
-    for one, other in zip(*parts, strict=True):
+    for one, other in zip(*map(flat, results), strict=True):
         assert other.dtype == np.float64
         np.testing.assert_array_equal(one, other)

@@ -6,24 +6,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attlas_ref.contract import Array, parse_signature
+from attlas_ref.contract import Array, size_of
+from attlas_ref.contract.results import flat
+from attlas_ref.contract.signature import in_line
 from attlas_ref.records import all_records, find
 from attlas_ref.testing import Call, Candidate, Plan, build, example_call
-from attlas_ref.testing.drawn import cores_of, letters_of
+from attlas_ref.testing.drawn import cores_of, letters_of, result_cores_of
 from attlas_ref.testing.pairs import is_dense
 
 DENSE = pytest.mark.formulations.with_args(is_dense)
-
-
-def _results(result: Any) -> tuple[Any, ...]:
-    return tuple(result) if isinstance(result, tuple) else (result,)
 
 
 def _expected(call: Call, batch: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The shapes that the signature promises, the sizes being those of the arrays as they were drawn."""
     record = find(call.name)
     sizes: dict[str, int] = {}
-    options = {key: option.core for key, option in record.options.items() if isinstance(option, Array)}
+    options = {key: in_line(option.core, 2) for key, option in record.options.items() if isinstance(option, Array)}
     arrays = [part for value in call.arrays for part in (value if isinstance(value, tuple) else (value,))]
     given = [(key, core) for key, core in options.items() if hasattr(call.options.get(key), "shape")]
     for array, core in [*zip(arrays, cores_of(record), strict=True), *((call.options[k], core) for k, core in given)]:
@@ -34,7 +32,7 @@ def _expected(call: Call, batch: tuple[int, ...]) -> list[tuple[int, ...]]:
     drawn = np.broadcast_shapes(*(a.shape[: a.ndim - len(c)] for a, c in zip(arrays, cores_of(record), strict=True)))
     assert drawn == batch or record.arrange
     leading = () if record.pools_batch else drawn
-    return [(*leading, *(sizes[letter] for letter in core)) for core in parse_signature(record.signature).outputs]
+    return [(*leading, *(size_of(letter, sizes) for letter in core)) for core in result_cores_of(record)]
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2,), (2, 3)])
@@ -43,7 +41,7 @@ def test_the_result_has_the_leading_axes_and_the_core_of_the_signature(
 ) -> None:
     sizes = dict(zip(letters_of(find(name)), (3, 4, 5, 2), strict=False))
     call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=batch)
-    assert [part.shape for part in _results(call.by(candidate))] == _expected(call, batch)
+    assert [part.shape for part in flat(call.by(candidate))] == _expected(call, batch)
 
 
 @pytest.mark.parametrize("letter", ["m", "n", "e"])
@@ -52,13 +50,13 @@ def test_an_axis_may_be_empty(candidate: Candidate, name: str, letter: str) -> N
         return
     sizes = {**dict.fromkeys(letters_of(find(name)), 3), letter: 0}
     call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=(2,))
-    assert [part.shape for part in _results(call.by(candidate))] == _expected(call, (2,))
+    assert [part.shape for part in flat(call.by(candidate))] == _expected(call, (2,))
 
 
 def test_a_batch_may_be_empty(candidate: Candidate, name: str) -> None:
     sizes = dict.fromkeys(letters_of(find(name)), 3)
     call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=(2, 0))
-    assert [part.shape for part in _results(call.by(candidate))] == _expected(call, (2, 0))
+    assert [part.shape for part in flat(call.by(candidate))] == _expected(call, (2, 0))
 
 
 def _cut(value: Any, core: tuple[str, ...]) -> Any:
@@ -76,7 +74,7 @@ def test_without_keys_the_result_is_that_of_seeing_nothing(candidate: Candidate,
     arrays = [_cut(x, core) for x, core in zip(hidden.arrays, cores_of(record), strict=True)]
     options = {key: _cut(x, cores.get(key, ())) for key, x in hidden.options.items()} | {"mask": None}
     none = candidate(name, *arrays, **options)
-    for empty, nothing in zip(_results(none), _results(hidden.by(candidate)), strict=True):
+    for empty, nothing in zip(flat(none), flat(hidden.by(candidate)), strict=True):
         if empty.shape == nothing.shape:
             np.testing.assert_array_equal(empty, nothing)
             assert not np.isnan(empty).any()
@@ -95,7 +93,7 @@ def test_a_broadcast_argument_acts_as_its_copies(candidate: Candidate, name: str
         key: np.array(np.broadcast_to(value, (2, 3, 3, 4))) if key in pairs and value is not None else value
         for key, value in call.options.items()
     }
-    for given, copied in zip(_results(call.by(candidate)), _results(candidate(name, *copies, **options)), strict=True):
+    for given, copied in zip(flat(call.by(candidate)), flat(candidate(name, *copies, **options)), strict=True):
         assert np.broadcast_shapes(given.shape, copied.shape) == copied.shape
         assert np.array_equal(np.isfinite(np.broadcast_to(given, copied.shape)), np.isfinite(copied))
 
@@ -118,9 +116,7 @@ def test_options_are_refused_by_position(candidate: Candidate, name: str) -> Non
 def test_arrays_may_be_given_by_name(candidate: Candidate, name: str) -> None:
     call = example_call(name, np.random.default_rng(0))
     named = dict(zip(find(name).takes, call.arrays, strict=True))
-    for one, other in zip(
-        _results(call.by(candidate)), _results(candidate(name, **named, **call.options)), strict=True
-    ):
+    for one, other in zip(flat(call.by(candidate)), flat(candidate(name, **named, **call.options)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -128,5 +124,5 @@ def test_nested_sequences_are_arrays(candidate: Candidate, name: str) -> None:
     call = example_call(name, np.random.default_rng(0), dtype="float64")
     nested = [tuple(part.tolist() for part in x) if isinstance(x, tuple) else x.tolist() for x in call.arrays]
     lists = candidate(name, *nested, **call.options)
-    for one, other in zip(_results(call.by(candidate)), _results(lists), strict=True):
+    for one, other in zip(flat(call.by(candidate)), flat(lists), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -10,12 +10,15 @@ import operator
 import numpy as np
 
 FUNCTIONS = [
-    "abs", "arange", "broadcast_to", "concatenate", "cumsum", "empty", "exp", "full_like", "isfinite", "log",
-    "logaddexp", "maximum", "minimum", "moveaxis", "sign", "sort", "sqrt", "stack", "take_along_axis", "tanh", "where",
-    "zeros", "zeros_like",
+    "abs", "arange", "arccos", "broadcast_to", "concatenate", "cumprod", "cumsum", "empty", "exp", "floor", "full_like",
+    "isfinite", "log", "logaddexp", "maximum", "minimum", "moveaxis", "sign", "sort", "sqrt", "stack",
+    "take_along_axis", "tanh", "where", "zeros", "zeros_like",
 ]  # fmt: skip
-OPERATORS = ["add", "sub", "mul", "truediv", "matmul", "pow", "and_", "or_", "eq", "ne", "lt", "le", "gt", "ge"]
-METHODS = ["sum", "max", "any", "swapaxes", "astype", "reshape", "copy"]
+OPERATORS = [
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "pow", "and_", "or_", "eq", "ne", "lt", "le", "gt",
+    "ge",
+]  # fmt: skip
+METHODS = ["sum", "max", "min", "any", "all", "swapaxes", "astype", "reshape", "copy"]
 
 
 class StrictArray:

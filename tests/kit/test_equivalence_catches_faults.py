@@ -9,7 +9,8 @@ import pytest
 from hypothesis import Phase, settings
 from impostors import FAULTS, quietly, streamed
 
-from attlas_ref.contract import Array, Labels, Partial
+from attlas_ref.contract import Array, Indices, Labels, Number, Partial
+from attlas_ref.contract.reference import tuple_like
 from attlas_ref.records import Record, all_records, find
 from attlas_ref.testing import Candidate, check_equivalence
 from attlas_ref.testing.laws.inputs import is_attention
@@ -100,19 +101,22 @@ WITHOUT_EFFECT = {
     ("conditioned_attention", "score_bias"),
     ("entmax", "method"),
     ("entmax", "iterations"),
+    ("tensor_attention_lowrank", "kernel"),
 }
-"""Two ways to the same result, or a constant that a softmax takes out again."""
+"""Two ways to the same result, a constant that a softmax takes out again, or the only choice so far."""
 NEVER_DRAWN = {
     *((name, "axis") for name in ("sparsemax", "entmax", "sparsemax_vjp", "entmax_vjp")),
     ("selective_attention", "select_head"),
     ("relational_attention", "symbols_relative"),
 }
 """They change what the axes of the arguments are; laws speak of them."""
+NEVER_ALONE = {("sdm_attention", "neurons"), ("sdm_neuron_attention", "bipolar")}
+"""Without them the rest of the call is refused: `uniforms` that nobody needs, bits of another kind."""
 OPTIONS = [
     (record.name, option)
     for record in all_records()
     for option in record.options
-    if record.kind != "U" and (record.name, option) not in WITHOUT_EFFECT | NEVER_DRAWN
+    if record.kind != "U" and (record.name, option) not in WITHOUT_EFFECT | NEVER_DRAWN | NEVER_ALONE
 ]
 
 
@@ -159,6 +163,10 @@ def _misheard(record: Record, option: str, options: dict[str, Any]) -> Any:
         return ~value
     if isinstance(kind, Labels):
         return value[1:]
+    if isinstance(kind, Indices):
+        return np.zeros_like(value)
+    if isinstance(kind, Number) and value + 1 >= kind.high:
+        return value / 2
     return slice(None) if isinstance(value, slice) else value + 1
 
 
@@ -167,7 +175,7 @@ def _parts(result: Any) -> tuple[Any, ...]:
 
 
 def _mapped(result: Any, change: Any) -> Any:
-    return type(result)(*(_mapped(x, change) for x in result)) if isinstance(result, tuple) else change(result)
+    return tuple_like(result, (_mapped(x, change) for x in result)) if isinstance(result, tuple) else change(result)
 
 
 def _changed(name: str, change: Any) -> Any:

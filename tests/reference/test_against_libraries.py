@@ -1,6 +1,5 @@
 """The references against SciPy and PyTorch, where those compute the same thing."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -41,13 +40,6 @@ def additive(torch: Any, options: dict[str, Any]) -> Any:
     if options.get("causal"):
         visible = visible & last_key_for_the_last_query(5, 7)
     return torch.from_numpy(np.where(visible, options.get("bias", 0.0), -np.inf))
-
-
-@pytest.fixture
-def torch() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("torch", reason="PyTorch is the optional extra 'peers'")
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options) or "plain")

@@ -41,7 +41,7 @@ def engine_contestant(record: Record, engine: Engine) -> Contestant:
     synchronize = _synchronizer(engine)
 
     def there(value: Any) -> Any:
-        return each(value, lambda part: native.take(part, part.dtype.name)) if _has_arrays(value) else value
+        return each(value, lambda part: native.take(part, part.dtype.name))
 
     def prepare(call: Call) -> Callable[[], Any]:
         arrays = tuple(map(there, call.arrays))
@@ -74,15 +74,11 @@ def on_host(contestant: Contestant) -> bool:
 
 
 def each(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Apply a change to an array or to every array of a tuple, named or not."""
+    """Apply a change to an array or to every array of a tuple, named or not; all else stays as it is."""
     if not isinstance(value, tuple):
-        return change(value)
+        return change(value) if hasattr(value, "shape") else value
     parts = [each(part, change) for part in value]
     return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-
-
-def _has_arrays(value: Any) -> bool:
-    return isinstance(value, tuple) or hasattr(value, "shape")
 
 
 def _synchronizer(engine: Engine) -> Callable[[], None]:

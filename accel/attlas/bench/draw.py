@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from attlas_ref.contract import Choice, Flag, Integer, Number, Partial, parse_signature
+from attlas_ref.contract.signature import in_line
 from attlas_ref.records import Record, find
 from attlas_ref.testing.drawn import Call, example_call
 
+PARTS = 2
+"""How many arrays a tuple of any number of them has."""
 PLAIN = (Number, Integer, Flag, Choice)
 """Options whose value does not depend on the sizes."""
 
@@ -39,14 +42,20 @@ def member(call: Call, batch: tuple[int, ...]) -> Call:
 
 def last_queries(call: Call, count: int) -> Call:
     """The call of the last queries alone, where one query's result does not depend on the others."""
+    return _changed(call, lambda array, core: _cut(array, core, "m", slice(-count, None)))
 
-    def cut(array: Any, core: Any) -> Any:
-        place = core.index("m") - len(core) if "m" in core else 0
-        if not place or array.ndim < -place or array.shape[place] == 1:
-            return array
-        return array[(..., slice(-count, None), *(slice(None),) * (-place - 1))]
 
-    return _changed(call, cut)
+def first_tokens(call: Call, count: int) -> Call:
+    """The call of the first tokens alone, where a token's result does not depend on later ones."""
+    return _changed(call, lambda array, core: _cut(array, core, "n", slice(count)))
+
+
+def _cut(array: Any, core: Any, letter: str, rows: slice) -> Any:
+    """Keep some rows of an array, unless one row stands for all."""
+    place = core.index(letter) - len(core) if letter in core else 0
+    if not place or array.ndim < -place or array.shape[place] == 1:
+        return array
+    return array[(..., rows, *(slice(None),) * (-place - 1))]
 
 
 def _changed(call: Call, change: Callable[[Any, Any], Any]) -> Call:
@@ -55,10 +64,10 @@ def _changed(call: Call, change: Callable[[Any, Any], Any]) -> Call:
 
     def one(value: Any, core: Any) -> Any:
         if isinstance(value, tuple):
-            return tuple(map(one, value, core))
+            return tuple(map(one, value, core)) if any(hasattr(part, "shape") for part in value) else value
         return change(value, core) if hasattr(value, "shape") else value
 
-    cores = {name: option.cores if isinstance(option, Partial) else getattr(option, "core", ())
+    cores = {name: option.cores if isinstance(option, Partial) else in_line(getattr(option, "core", ()), PARTS)
              for name, option in record.options.items()}  # fmt: skip
-    arrays = tuple(map(one, call.arrays, parse_signature(record.signature).inputs))
+    arrays = tuple(map(one, call.arrays, parse_signature(record.signature, PARTS).inputs))
     return Call(call.name, arrays, {name: one(value, cores[name]) for name, value in call.options.items()})

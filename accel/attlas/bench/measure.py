@@ -11,7 +11,7 @@ from attlas_ref.testing.budget import error_in_budgets, high_and_lows
 from attlas_ref.testing.drawn import Call, letters_of
 
 from .contestants import Contestant, each
-from .draw import drawn_call, last_queries, member
+from .draw import drawn_call, first_tokens, last_queries, member
 from .harness import Race, race
 from .limits import Limits
 from .memory import peak_memory
@@ -29,7 +29,7 @@ def measure(
     arrays: Collection[str] = (),
     others: Sequence[Contestant] = (),
     memory: Collection[str] = (),
-    checked_queries: int | None = None,
+    checked: tuple[str, int] | None = None,
     budget_seconds: float = 3.0,
 ) -> dict[str, Any]:
     """Time a formulation at one size and return a row of the report, ready for JSON.
@@ -46,8 +46,9 @@ def measure(
         Who computes something else with the same inputs: timed only.
     memory : names
         The contestants whose peak memory is measured, each in a process of its own.
-    checked_queries : int, optional
-        Check the last queries only, where one does not depend on the others: the reference makes all scores.
+    checked : tuple of {"first", "last"} and int, optional
+        Check so many of the first tokens, where they do not depend on later ones, or of the last queries only: the
+        reference makes all scores.
     budget_seconds : float
         How long to time.
     """
@@ -57,7 +58,7 @@ def measure(
 
     everyone = [*contestants, *others]
     outcome = race(everyone, draw, budget_seconds=budget_seconds)
-    errors = _errors(record, outcome, batch, [contestant.name for contestant in contestants], checked_queries)
+    errors = _errors(record, outcome, batch, [contestant.name for contestant in contestants], checked)
     work = work_of(record, sizes, batch, dtype, options)
     rows = {}
     for contestant in everyone:
@@ -102,15 +103,16 @@ def with_shares(point: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
 
 
 def _errors(
-    record: Record, outcome: Race, batch: tuple[int, ...], names: Collection[str], queries: int | None
+    record: Record, outcome: Race, batch: tuple[int, ...], names: Collection[str], checked: tuple[str, int] | None
 ) -> dict[str, float]:
     """Check the results of the last timed round, on the last member of the batch where leading axes are independent."""
     batch = () if record.pools_batch else batch
     call = member(outcome.call, batch)
     place: tuple[Any, ...] = (-1,) * len(batch)
-    if queries is not None:
-        call = last_queries(call, queries)
-        place = (*place, slice(-queries, None))
+    if checked is not None:
+        which, count = checked
+        call = last_queries(call, count) if which == "last" else first_tokens(call, count)
+        place = (*place, slice(-count, None) if which == "last" else slice(count))
     high, lows = high_and_lows(record.name, call.arrays, call.options)
     return {name: error_in_budgets(each(outcome.results[name], lambda part: part[place]), high, lows) for name in names}
 

@@ -29,7 +29,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     """Return a report as Markdown: the machine, its ceilings, and a table for every size."""
     lines = [*_machine_lines(report["machine"]), "", *_limit_lines(report["limits"]), "", METHOD, ""]
     for title, points in _by_size(report["results"]).items():
-        lines += [f"## {title}", "", *_table(points), ""]
+        lines += [f"### {title}", "", *_table(points), ""]
     return "\n".join(lines)
 
 

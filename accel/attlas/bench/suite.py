@@ -21,17 +21,15 @@ WIDTH = 64
 """The size of every letter that a case leaves open."""
 CHECKED_QUERIES = 2048
 """With more queries only the last few are checked."""
-FEW_QUERIES = 64
+FEW_ROWS = 16
 
 
 def run_case(case: Case, engine: str = "numba", budget_seconds: float = 1.0) -> dict[str, Any]:
     """Measure a case and return a row of the report."""
     record = find(case.name)
     sizes = {letter: case.sizes.get(letter, WIDTH) for letter in letters_of(record)}
-    options = dict(case.options)
-    if case.key_bias:
-        slopes = np.geomspace(0.5, 2**-8, case.batch[-1], dtype=case.dtype)[:, None, None]
-        options["bias"] = slopes * np.arange(sizes["n"], dtype=case.dtype)
+    made = {name: make(sizes, case.batch, case.dtype) for name, make in case.made.items()}
+    options = {**case.options, **made}
     own = engine_contestant(record, TABLE[engine])
     example = drawn_call(record, np.random.default_rng(0), sizes, case.batch, case.dtype, options, case.arrays)
     rivals, unable = _fit(record, [rival for rival in case.rivals if rival in RIVALS], example)
@@ -45,11 +43,11 @@ def run_case(case: Case, engine: str = "numba", budget_seconds: float = 1.0) -> 
         arrays=case.arrays,
         others=[_softmax(engine)] if "softmax" in case.rivals else [],
         memory=[engine] if case.at_most_bytes is not None else [],
-        checked_queries=FEW_QUERIES if sizes.get("m", 0) > CHECKED_QUERIES else None,
+        checked=(case.checked or "last", FEW_ROWS) if case.checked or sizes.get("m", 0) > CHECKED_QUERIES else None,
         budget_seconds=budget_seconds,
     )
-    if case.key_bias:
-        point["options"] = {**case.options, "bias": "(h, 1, n)"}
+    names = {name: make.__name__.replace("_", " ") for name, make in case.made.items()}
+    point["options"] = {**case.options, **names}
     row = point["contestants"][engine]
     point["engine"] = engine
     point["unable"] = unable
@@ -104,4 +102,9 @@ def summary(group: Group, points: list[dict[str, Any]], limits: Limits) -> list[
                 "reached": min(shares),
             }
         )
+    if group.flat_rate is not None:
+        rates = [point["sizes"]["n"] / point["contestants"][point["engine"]]["seconds"]["median"] for point in points]
+        reached = min(rates) / max(rates)
+        rows.append({"what": "least rate of tokens, as a share of the largest", "at_least": group.flat_rate,
+                     "reached": reached})  # fmt: skip
     return rows

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attlas_ref.contract import parse_signature
 from attlas_ref.contract.signature import Core
 from attlas_ref.records import Record
-from attlas_ref.testing.drawn import cores_of
+from attlas_ref.testing.drawn import cores_of, result_cores_of
 
 ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 
@@ -46,7 +45,7 @@ def work_of(
     >>> work_of(find("softmax_attention_vjp"), {"m": 10, "n": 10, "d": 4, "e": 4}).operations
     4000
     """
-    inputs, outputs = cores_of(record), parse_signature(record.signature).outputs
+    inputs, outputs = cores_of(record), result_cores_of(record)
     members = math.prod(batch)
     widths = _widths(inputs, "m") & _widths(inputs, "n")
     products = [sizes[width] for width in widths]

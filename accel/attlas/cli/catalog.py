@@ -8,7 +8,20 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from attlas_ref.contract import Array, Choice, Flag, Integer, Labels, Number, Option, Partial, Slice
+from attlas_ref.contract import (
+    Array,
+    Choice,
+    Flag,
+    Indices,
+    Integer,
+    Integers,
+    Labels,
+    Number,
+    Option,
+    Partial,
+    Slice,
+    WordOrNumber,
+)
 from attlas_ref.records import ENGINES, FAMILIES, Record, all_records, find
 
 from .output import console, print_json, table
@@ -145,6 +158,14 @@ def describe_option(option: Option) -> str:
         words = f"({shape}) {'boolean' if option.boolean else 'real'} array"
     elif isinstance(option, Partial):
         words = "a tuple of arrays (" + ", ".join(f"({', '.join(('...', *core))})" for core in option.cores) + ")"
+    elif isinstance(option, Integers):
+        count = "" if option.length is None else f"{option.length} "
+        words = f"a tuple of {count}whole numbers of at least {option.low}"
+    elif isinstance(option, Indices):
+        limit = "at least 0" if option.below is None else f"0 to {option.below} - 1"
+        words = f"({', '.join(('...', *option.core) if option.batched else option.core)}) whole numbers, {limit}"
+    elif isinstance(option, WordOrNumber):
+        words = " or ".join([*map(repr, option.words), option.number.need])
     elif isinstance(option, Labels):
         words = f"whole numbers from 0 to {option.size} - 1"
     elif isinstance(option, Slice):

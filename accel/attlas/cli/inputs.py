@@ -29,8 +29,13 @@ def checked(record: Record, call: Call) -> Call:
 def drawn(
     record: Record, size: str, batch: str, dtype: str, seed: int, options: Mapping[str, Any], default: int = 256
 ) -> Call:
-    """Draw a call of the sizes that were asked for; rows are `default` many, everything else 64."""
-    sizes = {letter: default if letter in "mn" else 64 for letter in letters_of(record)} | parse_sizes(record, size)
+    """Draw a call of the sizes that were asked for; rows are `default` many, everything else 64.
+
+    Letters whose cost is a product of several stay at twice what tests draw, unless they are asked for.
+    """
+    usual = {letter: default if letter in "mn" else 64 for letter in letters_of(record)}
+    costly = {letter: min(usual[letter], 2 * most) for letter, most in record.largest.items() if letter in usual}
+    sizes = usual | costly | parse_sizes(record, size)
     leading = tuple(parse_integers(batch, "--batch"))
     rng = np.random.default_rng(seed)
     return checked(record, example_call(record.name, rng, sizes, leading, known_dtype(dtype), **options))

@@ -16,7 +16,7 @@ from .hidden import (
 )
 from .prefix import prefix_attention
 from .streams import nonzero, softmax_attended, softmax_partial, softmax_weights, summed_values
-from .tile import Tile, Tiles, dot_scores, part, plus_bias, transposed
+from .tile import Tile, Tiles, dot_scores, part, plus_bias, summed_to, transposed
 
 __all__ = [
     "additive_attention",
@@ -183,15 +183,8 @@ def softmax_attention_vjp(
             if return_grad_bias:
                 steps.append((tile.of_pairs(grads[3]), grad_scores))
             for whole, step in steps:
-                whole += _summed_to(step, whole.shape)
+                whole += summed_to(step, whole.shape)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     grads[0] *= factor
     grads[1] *= factor
     return AttentionVJPWithBias(*grads) if return_grad_bias else AttentionVJP(*grads)
-
-
-def _summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:
-    """Sum a gradient over the axes along which its argument was broadcast."""
-    gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
-    axes = tuple(axis for axis, size in enumerate(shape) if size != gradient.shape[axis])
-    return gradient.sum(axis=axes, keepdims=True)

@@ -35,12 +35,12 @@ def sparsemax_vjp(scores: Any, grad_output: Any, *, axis: int, mask: Any) -> Any
 
 def entmax(scores: Any, *, alpha: float, axis: int, mask: Any, method: str, iterations: int) -> Any:
     """Return the maximizer of the scores plus Tsallis' entropy, row by row."""
-    return _mapped(_entmax_map(alpha, method, iterations), scores, axis=axis, mask=mask)
+    return _mapped(entmax_map(alpha, method, iterations), scores, axis=axis, mask=mask)
 
 
 def entmax_vjp(scores: Any, grad_output: Any, *, alpha: float, axis: int, mask: Any) -> Any:
     """Return u (g - Σ u g / Σ u) with u = p^(2 - alpha) on the support and 0 off it."""
-    project = _entmax_map(alpha)
+    project = entmax_map(alpha)
 
     def gradient(rows: Any, grads: Any) -> Any:
         xp = array_namespace(rows)
@@ -82,7 +82,7 @@ def entmax_attention(
     return_weights: bool,
 ) -> Any:
     """Return the mean of the values under the entmax of each row."""
-    return _attended(_entmax_map(alpha), query, key, value, scale, mask, bias, causal, return_weights)
+    return _attended(entmax_map(alpha), query, key, value, scale, mask, bias, causal, return_weights)
 
 
 def _attended(
@@ -125,7 +125,8 @@ def _mapped(rows_to_rows: RowMap, scores: Any, *others: Any, axis: int, mask: An
     return xp.moveaxis(results.reshape(xp.moveaxis(result, axis, -1).shape), -1, axis)
 
 
-def _entmax_map(alpha: float, method: str = "auto", iterations: int = HALVINGS) -> RowMap:
+def entmax_map(alpha: float, method: str = "auto", iterations: int = HALVINGS) -> RowMap:
+    """Make the map of rows onto the simplex; hidden scores are -inf."""
     exact = method != "bisect"
     if alpha == 2 and exact:
         return _sparsemax

@@ -14,7 +14,7 @@ from attlas_ref.contract import AttentionResult
 
 from .tile import Score, Tile, Tiles, part
 
-Contribution = Callable[[Any, Tile, Any], Any]
+Contribution = Callable[[Any, Any, Any], Any]
 """Maps (weights, tile, visible) to what they add to the accumulator, (..., rows, width)."""
 
 WholeRows = Callable[[Tile, Any], tuple[Any, Any]]

@@ -41,31 +41,32 @@ class Tile(NamedTuple):
 
     def of_queries(self, array: Any) -> Any:
         """Return the view (..., rows, *) of an array that has a row per query."""
-        return self._view(array, self.rows, ALL)
+        return self.view(array, self.rows, ALL)
 
     def of_keys(self, array: Any) -> Any:
         """Return the view (..., columns, *) of an array that has a row per key."""
-        return self._view(array, self.columns, ALL)
+        return self.view(array, self.columns, ALL)
 
     def of_pairs(self, array: Any) -> Any:
         """Return the view of an array that broadcasts to (..., m, n); what is broadcast stays so."""
-        return self._view(array[(None,) * (2 - array.ndim)], self.rows, self.columns)
+        return self.view(array[(None,) * (2 - array.ndim)], self.rows, self.columns)
 
     def of_pair_rows(self, array: Any) -> Any:
         """Return the view (..., rows, columns, *) of an array that has a row per pair."""
-        return self._view(array, self.rows, self.columns, ALL)
+        return self.view(array, self.rows, self.columns, ALL)
 
     def of_heads(self, array: Any) -> Any:
         """Return the view of an array (..., *, *) that has neither queries nor keys."""
-        return self._view(array, ALL, ALL)
+        return self.view(array, ALL, ALL)
 
-    def _view(self, array: Any, *core: slice) -> Any:
+    def view(self, array: Any, *core: slice) -> Any:
+        """Return the view of an array whose last axes are cut by `core`, and the leading ones by this tile."""
         axes = (*self.leading, *core)[-array.ndim :]
         return array[tuple(ALL if size == 1 else axis for size, axis in zip(array.shape, axes, strict=True))]
 
 
-Score = Callable[[Tile], Any]
-"""Maps a tile to its scores (or weights), (..., rows, columns)."""
+Score = Callable[[Any], Any]
+"""Maps a tile, a `Tile` or another template's, to its scores (or weights), (..., rows, columns)."""
 
 
 class Tiles:
@@ -116,6 +117,7 @@ class Tiles:
         if whole_rows:
             self.columns = max(1, self.n)
             self.rows = max(1, min(self.rows, MATRIX_ENTRIES // self.columns))
+        self.entries = self.rows * self.columns
         offset = self.n - self.m if offset is None else offset
         # From n - 1 on everything is visible.
         self.offset = offset if causal and offset < self.n - 1 else None
@@ -132,7 +134,7 @@ class Tiles:
 
     def bands(self) -> Iterator[Tile]:
         """Walk over heads and queries."""
-        budget = max(1, TILE_ENTRIES // (self.rows * self.columns))
+        budget = max(1, TILE_ENTRIES // self.entries)
         axes: list[list[slice]] = []
         for axis, size in enumerate(reversed(self.leading)):
             step = max(1, size if axis < self.together else min(size, budget))
@@ -226,6 +228,13 @@ def plus_bias(scores: Any, tile: Tile, bias: Any) -> Any:
 def transposed(matrices: Any) -> Any:
     """Return the view with the last two axes exchanged."""
     return matrices.swapaxes(-1, -2)
+
+
+def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over the axes along which its argument was broadcast."""
+    gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
+    axes = tuple(axis for axis, size in enumerate(shape) if size != gradient.shape[axis])
+    return gradient.sum(axis=axes, keepdims=True)
 
 
 def part(strange: Strange, span: slice) -> Strange:

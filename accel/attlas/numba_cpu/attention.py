@@ -50,11 +50,12 @@ def attend(
     return_weights: bool,
     divide: bool = True,
     extra: Array | None = None,
+    selects: bool = False,
 ) -> Any:
     """Compute a formulation: its output, and with `return_weights` its weights too.
 
     With `divide`, the weights are divided by their sum (where that is not 0). `extra` is what the formulation's own
-    parts read besides, a matrix with leading axes.
+    parts read besides, a matrix with leading axes. `selects`: the scores themselves hide keys.
     """
     options: dict[str, Any] = {
         "mask": mask,
@@ -63,6 +64,7 @@ def attend(
         "diagonal": causal_diagonal(causal, query, key),
         "parameters": parameters,
         "divide": divide,
+        "selects": selects,
     }
     kernels = kernels_of(build, query.dtype)
     problem = lay_out(query, key, value, batch=score_batch(query, key, value, extra), **options)

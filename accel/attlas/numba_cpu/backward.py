@@ -29,7 +29,7 @@ class Backward:
     keys_per_block: int | None
     parameters: tuple[float, ...]
 
-    def by_queries(self) -> Problem:
+    def by_queries(self, queries_per_block: int | None = None) -> Problem:
         """Laid out for the pass over queries."""
         return lay_out(
             self.query,
@@ -40,6 +40,7 @@ class Backward:
             diagonal=self.diagonal,
             gradient=self.grad_output,
             parameters=self.parameters,
+            queries_per_block=queries_per_block,
             keys_per_block=self.keys_per_block,
         )
 
@@ -90,9 +91,9 @@ def softmax_gradients(
     over_queries(call.by_keys(), kernels.over_keys, *statistics, grad_key, grad_value)
     with np.errstate(all="ignore"):
         grads = (
-            _sum_to_shape(grad_query, call.query.shape) * problem.dtype.type(slope),
-            _sum_to_shape(grad_key, call.key.shape) * problem.dtype.type(slope),
-            _sum_to_shape(grad_value, call.value.shape),
+            sum_to_shape(grad_query, call.query.shape) * problem.dtype.type(slope),
+            sum_to_shape(grad_key, call.key.shape) * problem.dtype.type(slope),
+            sum_to_shape(grad_value, call.value.shape),
         )
         if grad_bias is None:
             return AttentionVJP(*grads)
@@ -127,9 +128,9 @@ def _with_grad_bias(
         grad_query[..., rows, :] = own[-1]
         with np.errstate(all="ignore"):
             if stretched:
-                grad_bias += _sum_to_shape(grad_scores, shape)
+                grad_bias += sum_to_shape(grad_scores, shape)
             else:
-                grad_bias[..., rows, :] = _sum_to_shape(grad_scores, (*shape[:-2], m, shape[-1]))
+                grad_bias[..., rows, :] = sum_to_shape(grad_scores, (*shape[:-2], m, shape[-1]))
     return grad_bias
 
 
@@ -141,7 +142,7 @@ def _rows(array: Array | None, rows: slice) -> Array | None:
     return array if array is None or array.ndim < 2 or array.shape[-2] == 1 else array[..., rows, :]
 
 
-def _sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Array:
+def sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which its argument was broadcast."""
     gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
     stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 and gradient.shape[axis] != 1)

@@ -27,8 +27,8 @@ from attlas_ref.contract import AttentionResult
 from .attention import kernels_of, score_batch
 from .blocks import fill, hide, pack
 from .compile import kernel, part
-from .memory import tile_at
 from .operands import Array, lay_out, over_queries
+from .pointers import tile_at
 from .real import Real
 from .tile import QUERIES_PER_BLOCK, build_parts, scaled_score
 from .vector import lanes_of

@@ -15,8 +15,8 @@ import numpy as np
 
 from .blocks import fill, see
 from .compile import kernel, part
-from .memory import Sizes
 from .operands import Array, Problem, over_tasks
+from .pointers import Sizes
 from .real import Real
 from .tile import Score
 

@@ -48,7 +48,7 @@ def build_gradient(name: str, real: Real, score: Score) -> GradientKernels:
 
 
 @cache
-def _build_begin(real: Real, score: Score) -> Any:
+def build_begin(real: Real, score: Score) -> Any:
     begin = build_parts(real, score, False).begin
     zero = real.number(0)
 
@@ -78,11 +78,10 @@ def _weight_slopes(operands, scratch, member, lanes, row, rows):
 weight_slopes: Any = part(_weight_slopes)
 
 
-def _build_over_queries(real: Real, score: Score) -> Any:
-    zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
-    _, scores, add_rows = build_parts(real, score, False)
-    begin_gradient, advance = _build_begin(real, score), softmax(real).step
-    open_operands, open_scratch, reals, exp = real.open_operands, real.open_scratch, real.pointer, real.exp
+@cache
+def build_mean(real: Real) -> Any:
+    """Make add_mean(scratch, lanes, rows), which brings the mean Σ w <g, v> up to date after a tile of weights."""
+    zero, one = real.number(0), real.number(1)
 
     def add_mean(scratch, lanes, rows):
         """Bring the mean up to date: an estimate, and then what rounding left of Σ weight (<g, v> - estimate) / total.
@@ -111,7 +110,15 @@ def _build_over_queries(real: Real, score: Score) -> Any:
             corrected = estimate[lane] + rest / (one if total[lane] == zero else total[lane])
             mean[lane] = corrected if estimate[lane] - estimate[lane] == zero else estimate[lane]
 
-    def slopes(scratch, lanes, rows, hidden):
+    return part(add_mean, of=str(real.dtype))
+
+
+@cache
+def build_lane_slopes(real: Real) -> Any:
+    """Make slopes(scratch, lanes, rows, hidden): a tile of <g, v> becomes ds, where the lanes are queries."""
+    zero, exp = real.number(0), real.exp
+
+    def lane_slopes(scratch, lanes, rows, hidden):
         slope, shift, inverse, mean = scratch.slopes, scratch.shift, scratch.total, scratch.mean
         for row in range(rows):
             start = row * lanes
@@ -121,8 +128,37 @@ def _build_over_queries(real: Real, score: Score) -> Any:
         if hidden:
             hide(slope, scratch.visible, rows * lanes, zero)
 
-    of = f"{score.__qualname__}, {real.dtype}"
-    add_mean, slopes = part(add_mean, of), part(slopes, of)
+    return part(lane_slopes, of=str(real.dtype))
+
+
+@cache
+def build_row_slopes(real: Real) -> Any:
+    """Make slopes(scratch, shift, inverse, mean, at, lanes, rows, hidden): scores become weights and <g, v> becomes
+    ds, where the rows are queries with statistics from `at` on."""
+    zero, exp = real.number(0), real.exp
+
+    def row_slopes(scratch, shift, inverse, mean, at, lanes, rows, hidden):
+        weights, slope = scratch.scores, scratch.slopes
+        for row in range(rows):
+            start = row * lanes
+            row_shift, row_inverse, row_mean = shift[at + row], inverse[at + row], mean[at + row]
+            for lane in range(lanes):
+                weight = exp(weights[start + lane] - row_shift) * row_inverse
+                weights[start + lane] = weight
+                slope[start + lane] = weight * (slope[start + lane] - row_mean)
+        if hidden:
+            hide(weights, scratch.visible, rows * lanes, zero)
+            hide(slope, scratch.visible, rows * lanes, zero)
+
+    return part(row_slopes, of=str(real.dtype))
+
+
+def _build_over_queries(real: Real, score: Score) -> Any:
+    zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
+    _, scores, add_rows = build_parts(real, score, False)
+    begin_gradient, advance = build_begin(real, score), softmax(real).step
+    add_mean, slopes = build_mean(real), build_lane_slopes(real)
+    open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
 
     def over_queries(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
@@ -178,25 +214,10 @@ def _build_over_queries(real: Real, score: Score) -> Any:
 
 
 def _build_over_keys(real: Real, score: Score) -> Any:
-    zero, one = real.number(0), real.number(1)
+    one = real.number(1)
     _, scores, add_rows = build_parts(real, score, False)
-    begin_gradient = _build_begin(real, score)
-    open_operands, open_scratch, reals, exp = real.open_operands, real.open_scratch, real.pointer, real.exp
-
-    def slopes(scratch, shift, inverse, mean, at, lanes, rows, hidden):
-        weights, slope = scratch.scores, scratch.slopes
-        for row in range(rows):
-            start = row * lanes
-            row_shift, row_inverse, row_mean = shift[at + row], inverse[at + row], mean[at + row]
-            for lane in range(lanes):
-                weight = exp(weights[start + lane] - row_shift) * row_inverse
-                weights[start + lane] = weight
-                slope[start + lane] = weight * (slope[start + lane] - row_mean)
-        if hidden:
-            hide(weights, scratch.visible, rows * lanes, zero)
-            hide(slope, scratch.visible, rows * lanes, zero)
-
-    slopes = part(slopes, of=f"{score.__qualname__}, {real.dtype}")
+    begin_gradient, slopes = build_begin(real, score), build_row_slopes(real)
+    open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
 
     def over_keys(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)

@@ -27,8 +27,8 @@ from . import pool
 from .attention import dot_scale, kernels_of, lay_out_scores, score_batch
 from .blocks import all_finite, careful_add, fill
 from .compile import kernel, part, ready
-from .memory import Matrix, Sizes, bytes_at, moved
 from .operands import WORTH_A_THREAD, Array, Pieces, Problem, lay_out
+from .pointers import Matrix, Sizes, bytes_at, moved
 from .real import Real
 from .threshold import unit_rms
 from .vector import HOST, multiply, multiply_add

@@ -19,7 +19,7 @@ from ..layout import layout_of
 from ..threads import get_num_threads
 from . import pool
 from .compile import ready
-from .memory import PARAMETERS, Matrix, Scratch, Sizes
+from .pointers import PARAMETERS, Matrix, Scratch, Sizes
 from .tile import KEYS_PER_BLOCK, QUERIES_PER_BLOCK
 from .vector import lanes_of
 
@@ -50,7 +50,7 @@ class Laid(NamedTuple):
     @property
     def entries(self) -> tuple[int, int, int, int]:
         """Its entries in the table of operands: those of a `Matrix`."""
-        return self.address, _address(self.places), self.row, self.column
+        return self.address, address_of(self.places), self.row, self.column
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Problem:
     def table(self) -> Array:
         """The table of operands; the problem keeps alive what it points to."""
         entries = [number for name in ORDER for number in self.matrices[name].entries]
-        return np.array([*entries, _address(self.parameters), *self.size], dtype=np.int64)
+        return np.array([*entries, address_of(self.parameters), *self.size], dtype=np.int64)
 
 
 def lay_out(
@@ -155,8 +155,13 @@ def lay(array: Array, batch: tuple[int, ...]) -> Laid:
         array = array.copy()
         layout = layout_of(array.shape, array.strides, array.itemsize, batch)
         assert layout is not None
-    address = _address(array) + layout.lowest * array.itemsize
+    address = address_of(array) + layout.lowest * array.itemsize
     return Laid(array, address, layout.offsets, layout.row, layout.column)
+
+
+def lean(array: Array) -> Array:
+    """View an array without the repetitions along its leading axes: there, a broadcast axis has size 1."""
+    return array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides[:-2])]
 
 
 @lru_cache(maxsize=64)
@@ -165,7 +170,7 @@ def _nothing(members: int) -> Laid:
     return Laid(np.empty((0, 0)), 0, np.zeros(members, dtype=np.int64), 0, 0)
 
 
-def _address(array: Array) -> int:
+def address_of(array: Array) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
 
@@ -185,7 +190,7 @@ class Pieces:
     def __init__(self, counts: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         *starts, end = accumulate((-(-count * dtype.itemsize // LINE) * LINE for count in counts), initial=0)
         self.memory = np.empty(end + LINE, dtype=np.uint8)
-        first = -(-_address(self.memory) // LINE) * LINE
+        first = -(-address_of(self.memory) // LINE) * LINE
         self.table = np.array(starts, dtype=np.int64) + first
 
 
@@ -275,7 +280,7 @@ def over_tasks(
     """
     size = problem.size
     blocks = max(1, tasks * max(together, 1) // max(1, problem.members))
-    addresses = [0 if result is None else _address(result) for result in results]
+    addresses = [0 if result is None else address_of(result) for result in results]
     outcome = np.array([*addresses, *numbers], dtype=np.int64)
     operands = problem.table()
     ready(kernel)

@@ -24,11 +24,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compile import part
-from .memory import build_open, reals_at
+from .pointers import build_open, reals_at
 
 
 @intrinsic
-def _bits(typing: Any, number: Any) -> Any:
+def bits_of(typing: Any, number: Any) -> Any:
     """The bits of a float as an integer of its size."""
     integer = types.int32 if number == types.float32 else types.int64
 
@@ -119,7 +119,7 @@ def _build_exp(dtype: np.dtype[Any]) -> Callable[[Any], Any]:
     def exp(x):
         k = (x * per_log2 + rounding) - rounding
         r = (x - k * high) - k * low
-        result = taylor(r) * _shifted_float(_bits(k + biased), places)
+        result = taylor(r) * _shifted_float(bits_of(k + biased), places)
         return zero if x < smallest else result
 
     return exp

@@ -22,8 +22,8 @@ from .attention import attend, causal_diagonal, dot_scale, kernels_of
 from .blocks import fill, pack
 from .compile import kernel, part
 from .dense import build_softmax, dot_score
-from .memory import Matrix, Scratch, places_at
 from .operands import Array, Laid, lay, lay_out, over_queries
+from .pointers import Matrix, Scratch, places_at
 from .real import Real
 from .tile import build_parts, softmax, span
 from .vector import multiply

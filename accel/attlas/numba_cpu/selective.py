@@ -26,8 +26,8 @@ from . import pool
 from .attention import dot_scale, kernels_of, lay_out_scores, score_batch
 from .blocks import fill, pack
 from .compile import kernel, part, ready
-from .memory import Matrix, head_at
 from .operands import ORDER, WORTH_A_THREAD, Array, Problem, Workspace, lay_out
+from .pointers import Matrix, head_at
 from .real import Real
 from .tile import build_parts, scaled_score, softmax
 

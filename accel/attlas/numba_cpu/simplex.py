@@ -15,14 +15,14 @@ Differs from the reference by rounding. A lane whose threshold has been found is
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from .attention import attend, causal_diagonal, dot_scale
 from .band import (
     RUN,
-    BandKernels,
     Normalizer,
     attend_band,
     build_band,
@@ -39,12 +39,28 @@ from .operands import Array
 from .power import powers_of
 from .real import Real
 
+K = TypeVar("K")
+
 SWEEPS = 100
 """Newton's steps at most. Each makes the product of what the sum exceeds 1 by and of the slope at least four times
 smaller, so some tens suffice for any row."""
 
 NEWTON, SOFTMAX = 0.0, -1.0
 """The last parameter of the general kernel; a number above 0 is how often to bisect."""
+
+
+class Projection(NamedTuple):
+    """One map onto the simplex: weight = term(factor · (score - the largest) - threshold) / total."""
+
+    name: str
+    normalizer: Normalizer
+    """Leaves the largest score of each lane in `scratch.maximum`, the threshold in `scratch.shift` and, with `divide`,
+    1 / total in `scratch.total`."""
+    factor: Any
+    """factor(parameters)"""
+    term: Any
+    """term(z, parameters) for z > 0"""
+    divide: bool
 
 
 def _newton(real: Real, of: str, terms: Any, step: Any) -> Any:
@@ -113,7 +129,8 @@ def _finish(real: Real, of: str, term: Any, divide: bool) -> Any:
     return part(finish, of=f"{of}, {real.dtype}")
 
 
-def build_sparsemax(real: Real) -> BandKernels:
+@cache
+def onto_sparsemax(real: Real) -> Projection:
     """Alpha 2; parameters (scale,)."""
     zero, one = real.number(0), real.number(1)
     center = centered(real)
@@ -126,6 +143,9 @@ def build_sparsemax(real: Real) -> BandKernels:
 
     def itself(z, parameters):
         return z
+
+    def factor(parameters):
+        return one
 
     def slope(weight, parameters):
         return one
@@ -160,10 +180,12 @@ def build_sparsemax(real: Real) -> BandKernels:
         polish(scratch, lanes, rows)
         finish(operands, scratch, lanes, rows)
 
-    return build_band("sparsemax", real, Normalizer(part(normalize, of), slope=slope))
+    normalizer = Normalizer(part(normalize, of), slope=slope)
+    return Projection("sparsemax", normalizer, part(factor, of, inline=True), itself, divide=False)
 
 
-def build_entmax15(real: Real) -> BandKernels:
+@cache
+def onto_entmax15(real: Real) -> Projection:
     """Alpha 1.5; parameters (scale,)."""
     one, half = real.number(1), real.number(0.5)
     center = centered(real)
@@ -178,23 +200,32 @@ def build_entmax15(real: Real) -> BandKernels:
     def square(z, parameters):
         return z * z
 
+    def factor(parameters):
+        return half
+
     def slope(weight, parameters):
         return np.sqrt(weight)
 
     of = str(real.dtype)
+    square = part(square, of, inline=True)
     threshold = _newton(real, "entmax15", part(terms, of, inline=True), part(step, of, inline=True))
-    finish = _finish(real, "entmax15", part(square, of, inline=True), divide=True)
+    finish = _finish(real, "entmax15", square, divide=True)
 
     def normalize(operands, scratch, member, first, used, lanes, rows):
         center(scratch, lanes, rows, half)
         threshold(operands, scratch, lanes, rows)
         finish(operands, scratch, lanes, rows)
 
-    return build_band("entmax15", real, Normalizer(part(normalize, of), slope=slope))
+    normalizer = Normalizer(part(normalize, of), slope=slope)
+    return Projection("entmax15", normalizer, part(factor, of, inline=True), square, divide=True)
 
 
-def build_entmax(real: Real) -> BandKernels:
-    """Any alpha; parameters (scale, alpha - 1, 1/(alpha - 1), NEWTON, SOFTMAX or the number of bisections)."""
+@cache
+def onto_entmax(real: Real) -> Projection:
+    """Any alpha; parameters (scale, alpha - 1, 1/(alpha - 1), NEWTON, SOFTMAX or the number of bisections).
+
+    In a softmax the projection is the normalizer alone.
+    """
     number = real.number
     zero, one, half = number(0), number(1), number(0.5)
     center, softmax, power = centered(real), softmax_of_band(real), powers_of(real).power
@@ -209,6 +240,9 @@ def build_entmax(real: Real) -> BandKernels:
 
     def powered(z, parameters):
         return power(z, parameters[2])
+
+    def factor(parameters):
+        return parameters[1]
 
     def slope(weight, parameters):
         return power(weight, one - parameters[1]) if parameters[3] >= zero else weight
@@ -262,42 +296,56 @@ def build_entmax(real: Real) -> BandKernels:
             newton(operands, scratch, lanes, rows)
         finish(operands, scratch, lanes, rows)
 
-    return build_band("entmax", real, Normalizer(part(normalize, of), slope=slope))
+    normalizer = Normalizer(part(normalize, of), slope=slope)
+    return Projection("entmax", normalizer, part(factor, of, inline=True), powered, divide=True)
 
 
-def _chosen(
-    alpha: float, method: str, iterations: int, dtype: np.dtype[Any]
-) -> tuple[Callable[[Real], BandKernels], tuple[float, ...]]:
-    """The kernel for an alpha, and its parameters after the scale."""
+def chosen(
+    alpha: float, dtype: np.dtype[Any], method: str = "auto", iterations: int = 60
+) -> tuple[Callable[[Real], Projection], tuple[float, ...]]:
+    """Return what makes the projection for an alpha, and its parameters after the scale."""
     if method != "bisect" and alpha in (1.5, 2):
-        return (build_sparsemax if alpha == 2 else build_entmax15), ()
+        return (onto_sparsemax if alpha == 2 else onto_entmax15), ()
     if alpha == 1:
-        return build_entmax, (0.0, 1.0, SOFTMAX)
+        return onto_entmax, (0.0, 1.0, SOFTMAX)
     # With so many bisections the threshold is as sharp as the precision allows, and Newton is faster.
     sharp = iterations > np.finfo(dtype).nmant + 4
-    return build_entmax, (alpha - 1, 1 / (alpha - 1), NEWTON if alpha <= 2 and sharp else float(iterations))
+    return onto_entmax, (alpha - 1, 1 / (alpha - 1), NEWTON if alpha <= 2 and sharp else float(iterations))
+
+
+def for_each_projection(
+    build: Callable[[Real, Projection], K],
+) -> dict[Callable[[Real], Projection], Callable[[Real], K]]:
+    """Return a builder of kernels for each projection, by what makes the projection."""
+    return {
+        make: (lambda real, make=make: build(real, make(real)))  # type: ignore[misc]
+        for make in (onto_sparsemax, onto_entmax15, onto_entmax)
+    }
+
+
+BANDS = for_each_projection(lambda real, projection: build_band(projection.name, real, projection.normalizer))
 
 
 def sparsemax(scores: Array, *, axis: int, mask: Array | None) -> Array:
     """See `attlas_ref.normalizers.sparsemax`."""
-    return mapped(build_sparsemax, scores, axis=axis, mask=mask)
+    return mapped(BANDS[onto_sparsemax], scores, axis=axis, mask=mask)
 
 
 def sparsemax_vjp(scores: Array, grad_output: Array, *, axis: int, mask: Array | None) -> Array:
     """See `attlas_ref.normalizers.sparsemax_vjp`."""
-    return mapped(build_sparsemax, scores, axis=axis, mask=mask, gradient=grad_output)
+    return mapped(BANDS[onto_sparsemax], scores, axis=axis, mask=mask, gradient=grad_output)
 
 
 def entmax(scores: Array, *, alpha: float, axis: int, mask: Array | None, method: str, iterations: int) -> Array:
     """See `attlas_ref.normalizers.entmax`."""
-    build, parameters = _chosen(alpha, method, iterations, scores.dtype)
-    return mapped(build, scores, *parameters, axis=axis, mask=mask)
+    make, parameters = chosen(alpha, scores.dtype, method, iterations)
+    return mapped(BANDS[make], scores, *parameters, axis=axis, mask=mask)
 
 
 def entmax_vjp(scores: Array, grad_output: Array, *, alpha: float, axis: int, mask: Array | None) -> Array:
     """See `attlas_ref.normalizers.entmax_vjp`."""
-    build, parameters = _chosen(alpha, "auto", 60, scores.dtype)
-    return mapped(build, scores, *parameters, axis=axis, mask=mask, gradient=grad_output)
+    make, parameters = chosen(alpha, scores.dtype)
+    return mapped(BANDS[make], scores, *parameters, axis=axis, mask=mask, gradient=grad_output)
 
 
 def sparsemax_attention(query: Array, key: Array, value: Array, **options: Any) -> Any:
@@ -319,6 +367,6 @@ def entmax_attention(
     scale = dot_scale(scale, query)
     if alpha == 1:
         return attend(build_softmax, query, key, value, scale, 1.0, causal=causal, **options)
-    build, parameters = _chosen(alpha, "auto", 60, query.dtype)
+    make, parameters = chosen(alpha, query.dtype)
     diagonal = causal_diagonal(causal, query, key)
-    return attend_band(build, query, key, value, scale, *parameters, diagonal=diagonal, **options)
+    return attend_band(BANDS[make], query, key, value, scale, *parameters, diagonal=diagonal, **options)

@@ -249,9 +249,18 @@ def build(
     name: str, real: Real, score: Score, weighting: Weighting, uses_squares: bool = False, product: Any = dot
 ) -> Kernels:
     """Fill the template: `name` is unique in the engine."""
+    return fill_template(name, real, build_parts(real, score, uses_squares, product), weighting)
+
+
+def fill_template(name: str, real: Real, parts: Parts, weighting: Weighting) -> Kernels:
+    """Fill the template with parts of which some are the formulation's own."""
+    return Kernels(real, build_forward(name, real, parts, weighting.step), _build_weights(name, real, parts, weighting))
+
+
+def build_forward(name: str, real: Real, parts: Parts, advance: Any) -> Any:
+    """Make the kernel `Kernels.forward`."""
     zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
-    begin, scores, add_rows = build_parts(real, score, uses_squares, product)
-    advance, weigh = weighting
+    begin, scores, add_rows = parts
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
 
     def forward(start, stop, operands_table, scratch_table, results):
@@ -287,6 +296,14 @@ def build(
                         scratch.sums[column * lanes + lane] /= divisor[lane]
             unpack(output, target * size.e, scratch.sums, used, lanes, size.e)
 
+    return kernel(forward, f"{name}-forward-{real.dtype}")
+
+
+def _build_weights(name: str, real: Real, parts: Parts, weighting: Weighting) -> Any:
+    one, zero, infinity = real.number(1), real.number(0), real.number(np.inf)
+    (begin, scores, _), weigh = parts, weighting.weigh
+    open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
+
     def weights(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
         maximum, total, result = reals(results[0]), reals(results[1]), reals(results[2])
@@ -310,8 +327,4 @@ def build(
                             number = weigh(scratch.scores[at], shift, operands.parameters) / divisor
                             result[query * size.n + row + r] = number
 
-    return Kernels(
-        real,
-        kernel(forward, f"{name}-forward-{real.dtype}"),
-        kernel(weights, f"{name}-weights-{real.dtype}"),
-    )
+    return kernel(weights, f"{name}-weights-{real.dtype}")

@@ -58,10 +58,16 @@ def lanes_of(dtype: np.dtype[Any]) -> int:
     return HOST.bytes // dtype.itemsize
 
 
-def _tile(rows: int, vectors: int, accumulate: bool) -> Any:
+def _multiply_add(builder: Any, y: Any, x: Any, total: Any) -> Any:
+    """total + y · x"""
+    return builder.fadd(builder.fmul(y, x, flags=("contract",)), total, flags=("contract",))
+
+
+def _tile(rows: int, vectors: int, accumulate: bool, add: Callable[..., Any] = _multiply_add) -> Any:
     """Make the tile as a function of pointers and positions from there.
 
-    With `accumulate`, out = out · rescale + the sum, where `rescale` holds one number per lane; else out = the sum.
+    `add` takes a spread y and an x into a total. With `accumulate`, out = out · rescale + the sum, where `rescale`
+    holds one number per lane; else out = the sum.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -96,9 +102,7 @@ def _tile(rows: int, vectors: int, accumulate: bool) -> Any:
                 number = builder.load(builder.gep(y, [builder.add(y_rows[r], y_column)]))
                 first = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(INT, 0))
                 everywhere = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), spread)
-                for v in range(vectors):
-                    product = builder.fmul(everywhere, xs[v], flags=("contract",))
-                    results.append(builder.fadd(product, sums[r * vectors + v], flags=("contract",)))
+                results += [add(builder, everywhere, xs[v], sums[r * vectors + v]) for v in range(vectors)]
             for total, result in zip(sums, results, strict=True):
                 total.add_incoming(zero, before)
                 total.add_incoming(result, body)
@@ -146,18 +150,16 @@ def _tile(rows: int, vectors: int, accumulate: bool) -> Any:
     return tile
 
 
-_full = _tile(HOST.rows, HOST.vectors, accumulate=False)
-_full_row = _tile(1, HOST.vectors, accumulate=False)
-_narrow = _tile(HOST.narrow, 1, accumulate=False)
-_narrow_row = _tile(1, 1, accumulate=False)
-_add_full = _tile(HOST.rows, HOST.vectors, accumulate=True)
-_add_full_row = _tile(1, HOST.vectors, accumulate=True)
-_add_narrow = _tile(HOST.narrow, 1, accumulate=True)
-_add_narrow_row = _tile(1, 1, accumulate=True)
 _ROWS, _VECTORS, _NARROW = HOST.rows, HOST.vectors, HOST.narrow
 
 
-def _product(full: Any, full_row: Any, narrow: Any, narrow_row: Any) -> Callable[..., None]:
+def tiles(accumulate: bool, add: Callable[..., Any] = _multiply_add) -> tuple[Any, ...]:
+    """Make the tiles of one operation: full and narrow ones, and those of a single row."""
+    shapes = ((HOST.rows, HOST.vectors), (1, HOST.vectors), (HOST.narrow, 1), (1, 1))
+    return tuple(_tile(rows, vectors, accumulate, add) for rows, vectors in shapes)
+
+
+def cover(full: Any, full_row: Any, narrow: Any, narrow_row: Any) -> Callable[..., None]:
     """Cover rows × lanes of `out` with tiles."""
 
     def product(out, x, matrix, y_at, y_row, y_step, rows, steps, lanes, width, rescale):
@@ -189,10 +191,10 @@ def _product(full: Any, full_row: Any, narrow: Any, narrow_row: Any) -> Callable
     return product
 
 
-multiply: Any = part(_product(_full, _full_row, _narrow, _narrow_row), of="multiply")
+multiply: Any = part(cover(*tiles(accumulate=False)), of="multiply")
 """multiply(out, x, matrix, y_at, y_row, y_step, rows, steps, lanes, width, rescale): out (rows, lanes) =
 y (rows, steps) times x (steps, lanes); y is the memory of a matrix from `y_at` on, with two
 strides. `rescale` is not read."""
 
-multiply_add: Any = part(_product(_add_full, _add_full_row, _add_narrow, _add_narrow_row), of="multiply_add")
+multiply_add: Any = part(cover(*tiles(accumulate=True)), of="multiply_add")
 """The same with out = out · rescale + the product, rescale (lanes,)."""

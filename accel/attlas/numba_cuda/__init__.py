@@ -10,6 +10,8 @@ formulation and a `blocks` shape; `bands` does the same for weights that need a 
 of `rows` and `values`; `target` is the one door to Numba's compiler and to its simulator. `lanes` lists
 every kernel for compilation without a GPU.
 
+Memories are a package of their own, `memory`, with kernels for what is not dense: bits, tables, tokens in order.
+
 Rules that need more live beside their formulations: `learned` (scores by small networks, whose products are in
 `network`) and `columns` (statistics along the queries). `relational` and `prefix` have kernels of their own. Where a
 formulation needs an array in another form, `views` shows the same memory otherwise and `assemble` makes a small matrix.

@@ -13,7 +13,14 @@ from numba.np.numpy_support import from_dtype
 
 from . import columns, learned, rows, rules, simplex, threshold, topk
 from .assemble import build_assemble, product
-from .blocks import ON_GPU
+from .blocks import ON_GPU, Block
+from .kronecker import tensor
+from .kronecker.backward import build_tuple_gradient, build_tuple_mean, build_tuple_weights
+from .kronecker.fastmax import SERIES, build_center
+from .kronecker.forward import build_tuple_forward
+from .kronecker.lowrank import build_monomial_product, quotient
+from .kronecker.pieces import CROSS, STRASSEN, SUM, Form
+from .memory import lanes as memory_lanes
 from .multi_token import build_convolve, build_mix
 from .pairs import SCORE_GRADIENTS, WEIGHTS, build_gradient, build_pairs
 from .prefix import build_chunks, build_merge
@@ -35,7 +42,14 @@ LEARNED_RULES = (learned.graph, learned.graph_v2, learned.additive, learned.one_
 COLUMN_RULES = (columns.sent, columns.bent_square, columns.stacked)
 """The same for weights that depend on statistics of their key's column, and for such a statistic."""
 
-TABLES = ("layout", "related", "placed")
+TABLES = ("layout", "related", "placed", "rates")
+INTEGER_VECTORS = ("members", "moving", "taken", "order", "closed", "doors", "counts", "roles", "channels")
+WORD_VECTORS = ("words", "left_words", "right_words")
+BOOLEAN_VECTORS = ("mask", "present")
+GRADIENT_FORMS = (Form(0), Form(1), Form(2), Form(1, CROSS), SERIES)
+TUPLE_FORMS = (*GRADIENT_FORMS, Form(1, SUM), Form(2, SUM), Form(1, STRASSEN))
+"""The forms of tuples; more sets make longer prefixes of the same kernels."""
+
 ROW_RULES = (
     simplex.SPARSEMAX, simplex.ENTMAX15, simplex.ENTMAX, simplex.BISECTED, simplex.EXPONENTIAL, topk.TOPK,
     threshold.THRESHOLD_RELATIVE, rows.SOFTMAX,
@@ -75,8 +89,32 @@ REAL_VECTORS = (
     "taps",
     "source",
     "target",
+    "states",
+    "field",
+    "overlaps",
+    "lost",
+    "table",
+    "memory",
+    "surprise",
+    "points",
+    "lr",
+    "momentum",
+    "decay",
+    "weight1",
+    "weight2",
+    "moved1",
+    "moved2",
+    "point1",
+    "point2",
+    "hidden",
+    "slopes",
+    "asked",
+    "errors",
+    "factors",
+    "reads",
+    "coefficients",
 )
-REAL_NUMBERS = ("scale", "first_number", "second_number", "third_number", "factor", "epsilon")
+REAL_NUMBERS = ("scale", "first_number", "second_number", "third_number", "factor", "epsilon", "tolerance", "turn")
 
 
 @dataclass(frozen=True)
@@ -99,9 +137,10 @@ class Lane:
             **dict.fromkeys(REAL_VECTORS, types.Array(real, 1, "C")),
             **dict.fromkeys(REAL_NUMBERS, real),
             "bias": types.Array(from_dtype(np.dtype(self.bias or self.dtype)), 1, "C"),
-            "mask": types.Array(types.boolean, 1, "C"),
+            **dict.fromkeys(BOOLEAN_VECTORS, types.Array(types.boolean, 1, "C")),
+            **dict.fromkeys(WORD_VECTORS, types.Array(types.uint32, 1, "C")),
             **dict.fromkeys(TABLES, types.Array(types.int64, 2, "C")),
-            "members": types.Array(types.int64, 1, "C"),
+            **dict.fromkeys(INTEGER_VECTORS, types.Array(types.int64, 1, "C")),
         }
         return tuple(named.get(name, types.int64) for name in inspect.signature(self.kernel.py_func).parameters)
 
@@ -135,7 +174,7 @@ def kernels() -> Iterator[Lane]:
             yield Lane(f"forward_{rule.__name__}", dtype, build_forward(block, real, rule))
             yield Lane(f"weights_{rule.__name__}", dtype, build_pairs(block, real, rule, WEIGHTS))
         yield Lane("product_of_rows", dtype, build_pairs(block, real, learned.linear, WEIGHTS))
-        for entry in (product, columns.shift, columns.share):
+        for entry in (product, columns.shift, columns.share, tensor.plus, quotient):
             yield Lane(f"assemble_{entry.__name__}", dtype, build_assemble(real, entry), shares=False)
         yield Lane("prefix_partials", dtype, build_chunks(block, real, last=False))
         yield Lane("prefix_merge", dtype, build_merge(real), shares=False)
@@ -162,3 +201,23 @@ def kernels() -> Iterator[Lane]:
                 yield Lane(
                     f"rows_{row_rule.name}_gradient", dtype, build_rows(ROW_ON_GPU, real, row_rule, gradient=True)
                 )
+        for name, built, shares in memory_lanes.kernels(block, real):
+            yield Lane(name, dtype, built, shares=shares)
+        yield from _kernels_of_tuples(dtype, block, real)
+
+
+def _kernels_of_tuples(dtype: str, block: Block, real: Any) -> Iterator[Lane]:
+    """Enumerate the kernels of attention to tuples and by polynomials."""
+    for form in TUPLE_FORMS:
+        name = f"{form.fold}_{form.prefix}{'' if form.softmax else '_series'}"
+        yield Lane(f"tuples_{name}", dtype, build_tuple_forward(block, real, form))
+        yield Lane(f"tuple_weights_{name}", dtype, build_tuple_weights(block, real, form))
+        if form in GRADIENT_FORMS:
+            yield Lane(f"tuple_mean_{name}", dtype, build_tuple_mean(block, real, form))
+            for by_query, of_scores, what in ((True, True, "query"), (False, True, "key"), (False, False, "value")):
+                kernel = build_tuple_gradient(block, real, form, by_query, of_scores)
+                yield Lane(f"tuple_grad_{what}_{name}", dtype, kernel)
+    for by_monomial in (False, True):
+        side = "tokens" if by_monomial else "monomials"
+        yield Lane(f"summed_over_{side}", dtype, build_monomial_product(block, real, by_monomial))
+    yield Lane("center", dtype, build_center(block, real))

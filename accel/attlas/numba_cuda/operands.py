@@ -31,15 +31,15 @@ def leading_axes(*arrays: Any) -> tuple[int, ...]:
     return np.broadcast_shapes(*(shape_of(array)[:-2] for array in arrays if array is not None))
 
 
-def operand(array: Any, batch: tuple[int, ...]) -> tuple[Any, Layout]:
-    """Return an array's flat memory, where kernels read it, and its layout over a batch."""
+def operand(array: Any, batch: tuple[int, ...], core: int = 2) -> tuple[Any, Layout]:
+    """Return an array's flat memory, where kernels read it, and its layout over a batch; `core` axes are no batch."""
     if isinstance(array, np.ndarray):
-        return _host_operand(array, batch)
+        return _host_operand(array, batch, core)
     interface = array.__cuda_array_interface__
     dtype = np.dtype(interface["typestr"])
     shape = tuple(interface["shape"])
     strides = interface.get("strides") or contiguous_strides(shape, dtype.itemsize)
-    layout = layout_of(shape, strides, dtype.itemsize, batch)
+    layout = layout_of(shape, strides, dtype.itemsize, batch, core)
     if layout is None:
         raise ValueError(f"an array on the GPU has strides {strides}; they need to be whole elements of {dtype.name}")
     if layout.extent == 0:
@@ -48,11 +48,11 @@ def operand(array: Any, batch: tuple[int, ...]) -> tuple[Any, Layout]:
     return memory_of(pointer, layout.extent, dtype, interface.get("stream")), layout
 
 
-def _host_operand(array: NDArray[Any], batch: tuple[int, ...]) -> tuple[Any, Layout]:
-    layout = layout_of(array.shape, array.strides, array.itemsize, batch)
+def _host_operand(array: NDArray[Any], batch: tuple[int, ...], core: int) -> tuple[Any, Layout]:
+    layout = layout_of(array.shape, array.strides, array.itemsize, batch, core)
     if layout is None:
         array = array.copy()
-        layout = layout_of(array.shape, array.strides, array.itemsize, batch)
+        layout = layout_of(array.shape, array.strides, array.itemsize, batch, core)
         assert layout is not None
     if layout.extent == 0:
         return upload(np.zeros(1, array.dtype)), layout

@@ -69,11 +69,9 @@ def build_load(block: Block, real: Real) -> Callable[..., Any]:
 
 
 @functools.cache
-def build_products(block: Block, real: Real, product: Callable[..., Any]) -> Callable[..., Any]:
-    """Build the function that makes the product of every own row with every other row."""
-    load = build_load(block, real)
+def build_multiply(block: Block, real: Real, product: Callable[..., Any]) -> Callable[..., Any]:
+    """Build the function that adds to a thread's pairs what the channels in shared memory give."""
     across, down, rows, columns, depth = block.across, block.down, block.rows, block.columns, block.depth
-    own, other = block.own, block.other
     pairs = (rows, columns)
     zero = real(0)
 
@@ -91,6 +89,17 @@ def build_products(block: Block, real: Real, product: Callable[..., Any]) -> Cal
         for r in range(rows):
             for c in range(columns):
                 sums[r, c] += fresh[r, c]
+
+    return multiply
+
+
+@functools.cache
+def build_products(block: Block, real: Real, product: Callable[..., Any]) -> Callable[..., Any]:
+    """Build the function that makes the product of every own row with every other row."""
+    load, multiply = build_load(block, real), build_multiply(block, real, product)
+    across, rows, columns, depth = block.across, block.rows, block.columns, block.depth
+    own, other = block.own, block.other
+    zero = real(0)
 
     @device_using_cuda
     def products(

@@ -69,6 +69,11 @@ def rows_from(array: Any, start: int, stop: int) -> Any:
     return viewed(array, lambda a: a[..., start:stop, :])
 
 
+def once(array: Any) -> Any:
+    """View one of those members of (..., m, n) that are the same memory."""
+    return viewed(array, lambda a: a[tuple(slice(0, 1) if step == 0 else slice(None) for step in a.strides[:-2])])
+
+
 def as_rows(array: Any, axis: int, rank: int) -> Any:
     """View an array, broadcast to a rank, as (..., rows, n): its axis `axis` last, and another before it.
 

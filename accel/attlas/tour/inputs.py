@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from attlas_ref.contract import Array, Flag, parse_signature
-from attlas_ref.contract.signature import Core, is_group
+from attlas_ref.contract import Array, Flag, bind, parse_signature
+from attlas_ref.contract.signature import Core, is_group, is_open
 from attlas_ref.data import alice
 from attlas_ref.records import Record, all_records
-from attlas_ref.testing.drawn import Call, example_call
+from attlas_ref.testing.drawn import Call, example_call, legal
 
 LAYERS = (0, 3, 5)
 HEADS = (0, 4, 8)
+FEW_TOKENS = 24
+"""Where the reference takes long: for all tuples of tokens, or an integral for each pair."""
 
 
 def real_heads(layers: Sequence[int], heads: Sequence[int], dtype: str = "float32") -> dict[str, Any]:
@@ -35,22 +37,36 @@ def real_call(
 ) -> Call:
     """Make a call of a formulation on real inputs."""
     real = real_heads(layers, heads, dtype)
-    tokens, width = real["query"].shape[-2:]
     inputs = parse_signature(record.signature).inputs
-    sizes = {"m": tokens, "n": tokens, "d": width, "e": width, "h": len(heads)}
+    if record.largest.keys() & {"m", "n", "n_1"}:
+        real = {name: array[..., :FEW_TOKENS, :] for name, array in real.items()}
+    tokens, width = real["query"].shape[-2:]
+    sizes = {"d": width, "e": width, "b": width, "h": len(heads)}
+    sizes |= dict.fromkeys(("m", "n", "n_1", "n_2", "n_3"), tokens)
     # Where the heads of a layer see each other, they are an axis of the formulation, not of the batch.
     batch = (len(layers),) if ("h", "n", "d") in inputs else (len(layers), len(heads))
     drawn = example_call(record.name, np.random.default_rng(0), sizes, batch, dtype, **options)
-    groups = [position for position, entry in enumerate(inputs) if is_group(entry)]
+    groups = [position for position, entry in enumerate(inputs) if is_group(entry) and not is_open(entry)]
     arrays = []
     for position, (name, array) in enumerate(zip(record.takes, drawn.arrays, strict=True)):
+        one = real.get(name.rstrip("123s"))  # key1 and key2 are keys, and so is each of `keys`
         if position in groups:
             share = groups.index(position), len(groups)
             array = _returned_by_another(inputs[position], real, share, fallback=array)  # type: ignore[arg-type]
-        elif name in real and real[name].shape == array.shape:
-            array = real[name]
+        elif one is not None:
+            many = isinstance(array, tuple)
+            array = tuple(one for _ in array) if many else one if one.shape == array.shape else array
         arrays.append(array)
-    return drawn.given(*arrays, **_learned(record, drawn.options))
+    return _allowed(record, drawn.given(*arrays, **_learned(record, drawn.options)))
+
+
+def _allowed(record: Record, call: Call) -> Call:
+    """The call as it is if the contract takes it, otherwise with arrays made legal (bits, unit vectors)."""
+    try:
+        bind(record, call.arrays, call.options)
+    except ValueError:
+        return call.given(*legal(record, call.arrays, call.options))
+    return call
 
 
 def _learned(record: Record, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +81,7 @@ def _learned(record: Record, options: Mapping[str, Any]) -> dict[str, Any]:
 def variants(record: Record, call: Call) -> list[Call]:
     """The call as it is, and once with each flag switched on, but for those that ask for other arrays."""
     flags = [name for name, option in record.options.items() if isinstance(option, Flag) and name not in record.wider]
-    return [call, *(call.given(**{name: True}) for name in flags)]
+    return [call, *(_allowed(record, call.given(**{name: True})) for name in flags)]
 
 
 def _returned_by_another(

@@ -6,14 +6,14 @@ are part of the contract: they name the function, the argument, what came, and w
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .options import Array, Partial
-from .signature import Core, is_group, parse_signature, size_of
+from .options import Array, Indices, Partial
+from .signature import Core, in_line, is_group, is_open, parse_signature, size_of
 
 if TYPE_CHECKING:
     from ..records import Record
@@ -196,10 +196,20 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         shapes.add(name, tuple(array.shape), core)
         return array
 
-    for name, entry in zip(record.form.arrays, parse_signature(record.signature).inputs, strict=True):
+    def take_flags(name: str, value: Any, core: Core) -> Any:
+        array = _booleans(function, name, value)
+        shapes.add(name, tuple(array.shape), core)
+        return array
+
+    parts = _count_parts(record, values)
+    for name, entry in zip(record.form.arrays, parse_signature(record.signature, parts).inputs, strict=True):
         value = values.pop(name)
         if value is None and name in record.defaults_to:
-            value = arrays[record.defaults_to[name]]
+            other = record.defaults_to[name]
+            if other is None:
+                arrays[name] = None
+                continue
+            value = arrays[other]
         for flag, wider in record.wider.items():
             if values.get(flag) is True:
                 entry = wider.get(name, entry)
@@ -212,13 +222,17 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         options[name] = kind.check(function, name, value)
         if isinstance(kind, Array) and value is not None:
             if kind.broadcast:
-                spread[name] = kind
+                spread[name] = kind if parts is None else replace(kind, core=in_line(kind.core, parts))
             else:
-                options[name] = take(name, value, kind.core)
-                if not kind.batched and len(options[name].shape) > len(kind.core):
-                    letters = ", ".join(kind.core) + ("," if len(kind.core) == 1 else "")
-                    shape = tuple(options[name].shape)
-                    raise ValueError(f"{function}: {name} has shape {shape}; it needs the shape ({letters})")
+                options[name] = take_flags(name, value, kind.core) if kind.boolean else take(name, value, kind.core)
+                _check_axes(function, name, options[name], kind)
+        elif isinstance(kind, Indices) and value is not None:
+            shapes.add(name, options[name].shape, kind.core)
+            _check_axes(function, name, options[name], kind)
+            limit = size_of(kind.below, shapes.sizes) if kind.below else None
+            if limit is not None and options[name].size and options[name].max() >= limit:
+                found = options[name].max()
+                raise ValueError(f"{function}: {name} holds {found}; it needs numbers below {kind.below} = {limit}")
         elif isinstance(kind, Partial) and value is not None:
             options[name] = _take_group(function, name, value, kind.cores, take)
 
@@ -237,6 +251,23 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     return Bound(record, arrays, options, shapes.sizes, batch, _promote(dtypes))
 
 
+def _count_parts(record: "Record", values: Mapping[str, Any]) -> int | None:
+    """How many arrays the tuples of any length have, which is the same for all; None if there are no such tuples."""
+    inputs = zip(record.form.arrays, parse_signature(record.signature).inputs, strict=True)
+    tuples = {name: values[name] for name, entry in inputs if is_open(entry)}
+    first = next(iter(tuples), "")
+    for name, value in tuples.items():
+        if not isinstance(value, tuple):
+            raise TypeError(f"{record.name}: {name} is {type(value).__name__}; it needs a tuple of arrays")
+        if not value:
+            raise ValueError(f"{record.name}: {name} is empty; it needs at least one array")
+        if len(value) != len(tuples[first]):
+            raise ValueError(
+                f"{record.name}: {name} has {len(value)} arrays and {first} has {len(tuples[first])}; they need as many"
+            )
+    return len(tuples[first]) if tuples else None
+
+
 def _take_group(
     function: str, name: str, value: Any, cores: tuple[Core, ...], take: Callable[[str, Any, Core], Any]
 ) -> tuple[Any, ...]:
@@ -247,14 +278,27 @@ def _take_group(
     return tuple(take(f"{name}[{label}]", part, core) for label, part, core in zip(labels, value, cores, strict=True))
 
 
+def _check_axes(function: str, name: str, array: Any, kind: Array | Indices) -> None:
+    """Refuse leading axes where there can be none."""
+    if not kind.batched and len(array.shape) > len(kind.core):
+        letters = ", ".join(kind.core) + ("," if len(kind.core) == 1 else "")
+        raise ValueError(f"{function}: {name} has shape {tuple(array.shape)}; it needs the shape ({letters})")
+
+
+def _booleans(function: str, name: str, value: Any, meaning: str = "") -> Any:
+    array = check_array_like(function, name, value)
+    if dtype_name(array) != "bool":
+        raise TypeError(f"{function}: {name} has dtype {dtype_name(array)}; it needs booleans{meaning}")
+    return array
+
+
 def _take_spread(
     function: str, name: str, value: Any, kind: Array, batch: tuple[int, ...], sizes: dict[str, int]
 ) -> Any:
-    array = check_array_like(function, name, value)
     if kind.boolean:
-        if dtype_name(array) != "bool":
-            raise TypeError(f"{function}: {name} has dtype {dtype_name(array)}; it needs booleans (True = may attend)")
+        array = _booleans(function, name, value, " (True = may attend)")
     else:
+        array = check_array_like(function, name, value)
         _float_of(function, name, array)
     target = batch + tuple(size_of(letter, sizes) or 0 for letter in kind.core)
     shape = tuple(array.shape)

@@ -36,6 +36,7 @@ class Number(Option):
     low: float = -math.inf
     high: float = math.inf
     open_low: bool = False
+    open_high: bool = False
     draw: tuple[float, float] = (0.25, 4.0)
     """The range from which tests draw."""
 
@@ -46,7 +47,8 @@ class Number(Option):
             raise TypeError(f"{function}: {name} is {_show(value)}; it needs {self.need}")
         number = float(value)
         below = number <= self.low if self.open_low else number < self.low
-        if not math.isfinite(number) or below or number > self.high:
+        above = number >= self.high if self.open_high else number > self.high
+        if not math.isfinite(number) or below or above:
             raise ValueError(f"{function}: {name} is {number}; it needs {self.need}")
         return number
 
@@ -57,7 +59,9 @@ class Number(Option):
         if self.low > -math.inf:
             words += f" {'above' if self.open_low else 'of at least'} {self.low:g}"
         if self.high < math.inf:
-            words += f" {'and ' if self.low > -math.inf else ''}at most {self.high:g}"
+            words += (
+                f" {'and ' if self.low > -math.inf else ''}{'below' if self.open_high else 'at most'} {self.high:g}"
+            )
         return words + (" or None" if self.optional else "")
 
 
@@ -144,6 +148,8 @@ class Labels(Option):
 
     size: str | None = None
     """The letter of what they count, which bounds them from above."""
+    permutation: bool = False
+    """Whether each number below the size stands there once; a check of the record sees to it."""
 
     def _check(self, function: str, name: str, value: Any) -> Any:
         array = np.asarray(value)
@@ -152,6 +158,65 @@ class Labels(Option):
         if array.size and array.min() < 0:
             raise ValueError(f"{function}: {name} holds {array.min()}; it needs numbers of at least 0")
         return array.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Integers(Option):
+    """A tuple of whole numbers of at least ``low``: one per part of a tuple of arrays, or ``length`` of them."""
+
+    low: int = 1
+    length: int | None = None
+    draw: tuple[int, int] = (1, 9)
+
+    def _check(self, function: str, name: str, value: Any) -> tuple[int, ...]:
+        count = "" if self.length is None else f"{self.length} "
+        need = f"a tuple of {count}whole numbers of at least {self.low}" + (" or None" if self.optional else "")
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs {need}")
+        numbers = tuple(Integer(low=None).check(function, f"{name}[{r}]", number) for r, number in enumerate(value))
+        if min(numbers, default=self.low) < self.low or self.length not in (None, len(numbers)):
+            raise ValueError(f"{function}: {name} is {numbers}; it needs {need}")
+        return numbers
+
+
+@dataclass(frozen=True)
+class Indices(Option):
+    """Whole numbers, one for each entry of a core: the block of each token, the choice of each state."""
+
+    core: tuple[str, ...] = ()
+    batched: bool = True
+    """Whether it may have leading axes."""
+    below: str | None = None
+    """The letter of what they count, which bounds them from above."""
+    ordered: bool = False
+    """Whether they must not decrease along the last axis."""
+
+    def _check(self, function: str, name: str, value: Any) -> Any:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iu" and (array.size or array.dtype.kind not in "f"):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs whole numbers")
+        if array.size and array.min() < 0:
+            raise ValueError(f"{function}: {name} holds {array.min()}; it needs numbers of at least 0")
+        if self.ordered and array.ndim and bool((np.diff(array.astype(np.int64), axis=-1) < 0).any()):
+            raise ValueError(f"{function}: {name} decreases somewhere; it needs numbers that never do")
+        return array.astype(np.int64)  # its shape is checked with the other arrays, in `binding`
+
+
+@dataclass(frozen=True)
+class WordOrNumber(Option):
+    """One of a few words, or a number between bounds."""
+
+    words: tuple[str, ...] = ()
+    number: Number = Number()
+
+    def _check(self, function: str, name: str, value: Any) -> str | float:
+        if isinstance(value, str):
+            if value not in self.words:
+                raise ValueError(
+                    f"{function}: {name} is {value!r}; it needs one of {self.words}, or {self.number.need}"
+                )
+            return value
+        return self.number._check(function, name, value)
 
 
 @dataclass(frozen=True)

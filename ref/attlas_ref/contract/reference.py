@@ -1,7 +1,7 @@
 """The decorator that puts the contract around a reference."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -52,7 +52,7 @@ def prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
     dtype = np.dtype(call.compute_dtype)
 
     def real(array: Any) -> Any:
-        return np.asarray(array).astype(dtype, copy=False)
+        return None if array is None else np.asarray(array).astype(dtype, copy=False)
 
     arrays = [tuple(map(real, value)) if isinstance(value, tuple) else real(value) for value in call.arrays.values()]
     options = dict(call.options)
@@ -64,12 +64,26 @@ def prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
     return arrays, options
 
 
+def tuple_like(like: tuple[Any, ...], parts: Iterable[Any]) -> tuple[Any, ...]:
+    """Return a tuple of the same kind, named or plain.
+
+    >>> tuple_like((1, 2), [3, 4])
+    (3, 4)
+    """
+    return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
+
+
 def returned(result: Any, call: Bound) -> Any:
-    """Return the results of the bare formula as NumPy arrays of the dtype that the contract promises."""
+    """Return the results of the bare formula as NumPy arrays of the dtype that the contract promises.
+
+    Counts and positions stay whole numbers, and a result that does not exist stays None.
+    """
+    if result is None:
+        return None
     if isinstance(result, tuple):
-        return type(result)(*(returned(part, call) for part in result))
+        return tuple_like(result, (returned(part, call) for part in result))
     array = np.asarray(result)
-    return array.astype(_numpy_dtype(call), copy=False)
+    return array if array.dtype.kind in "biu" else array.astype(_numpy_dtype(call), copy=False)
 
 
 def _numpy_dtype(call: Bound) -> np.dtype[Any]:

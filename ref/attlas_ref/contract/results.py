@@ -3,6 +3,17 @@
 from typing import Any, NamedTuple
 
 
+def flat(result: Any) -> tuple[Any, ...]:
+    """Return every array of a result in line: of one array, a tuple, or a tuple within a tuple.
+
+    Examples
+    --------
+    >>> flat((1, (2, 3)))
+    (1, 2, 3)
+    """
+    return tuple(array for part in result for array in flat(part)) if isinstance(result, tuple) else (result,)
+
+
 class AttentionResult(NamedTuple):
     """What an attention returns with ``return_weights=True``."""
 
@@ -40,6 +51,82 @@ class AttentionVJPWithBias(NamedTuple):
     grad_bias: Any
 
 
+class TensorAttentionVJP(NamedTuple):
+    """Gradients of sum(output * grad_output) for tuples of keys and values."""
+
+    grad_query: Any
+    grad_keys: tuple[Any, ...]
+    """One per array of keys, in its shape."""
+    grad_values: tuple[Any, ...]
+    """One per array of values, in its shape."""
+
+
+class SimplicialAttentionVJP(NamedTuple):
+    """Gradients of sum(output * grad_output), each in the shape of its argument."""
+
+    grad_query: Any
+    grad_key1: Any
+    grad_key2: Any
+    grad_value1: Any
+    grad_value2: Any
+
+
+class TriDirectionalResult(NamedTuple):
+    """What three sets read from each other: one output per set."""
+
+    out1: Any
+    out2: Any
+    out3: Any
+
+
+class TensorTask(NamedTuple):
+    """Arrays with which tensor attention solves a task."""
+
+    query: Any
+    keys: tuple[Any, ...]
+    values: tuple[Any, ...]
+
+
+class PairTask(NamedTuple):
+    """Arrays with which softmax attention solves a task."""
+
+    query: Any
+    key: Any
+    value: Any
+
+
+class RetrievalSteps(NamedTuple):
+    """What a retrieval returns with ``return_steps=True``."""
+
+    output: Any
+    steps: Any
+    """(..., m) integers: how many steps each query took."""
+
+
+class RetrievalWeightsSteps(NamedTuple):
+    """What a retrieval returns with ``return_weights=True`` and ``return_steps=True``."""
+
+    output: Any
+    weights: Any
+    steps: Any
+
+
+class FieldResult(NamedTuple):
+    """Bits and the field that they were taken from."""
+
+    output: Any
+    field: Any
+    """(..., m, d): the sign of an entry is the bit, except that 0 keeps the old one."""
+
+
+class CountersResult(NamedTuple):
+    """What was read from neurons, and what the neurons hold."""
+
+    output: Any
+    counters: Any
+    """(..., r, e): the sum of what was written to each neuron."""
+
+
 class ShiftedQueryKey(NamedTuple):
     """Queries and keys after a shift."""
 
@@ -52,6 +139,51 @@ class PenaltyResult(NamedTuple):
 
     penalty: Any
     grad: Any
+
+
+class MemoryState(NamedTuple):
+    """A linear memory and its momentum."""
+
+    memory: Any
+    """(..., d, e): reads q as q M."""
+    surprise: Any
+    """(..., d, e): the running sum of past gradients."""
+
+
+class MemoryResult(NamedTuple):
+    """What was read from a memory while it learned, and the memory after the last token."""
+
+    output: Any
+    state: MemoryState
+
+
+class NetworkState(NamedTuple):
+    """The weights of a memory that is a network of two layers."""
+
+    weight1: Any
+    weight2: Any
+
+
+class NetworkResult(NamedTuple):
+    """What was read from a network while it learned, and its weights after the last token."""
+
+    output: Any
+    state: NetworkState
+
+
+class KeptResult(NamedTuple):
+    """An output and the entries that a bounded memory still holds."""
+
+    output: Any
+    kept: Any
+    """(..., n) booleans."""
+
+
+class IndexResult(NamedTuple):
+    """The state after a step of the tensor brain and the probabilities of its index layer."""
+
+    state: Any
+    probabilities: Any
 
 
 class EnergyResult(NamedTuple):

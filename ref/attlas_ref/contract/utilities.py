@@ -38,3 +38,15 @@ def check_labels(
             f"{function}: {name} runs from {labels.min()} to {labels.max()}; it needs at least {low}{upper}"
         )
     return labels
+
+
+def check_reals(
+    function: str, name: str, value: Any, axes: str, rank: int, *, exact: bool = False
+) -> NDArray[np.float64]:
+    """Return real numbers in float64 with at least `rank` axes (exactly so many with `exact`), or raise."""
+    array = np.asarray(check_array_like(function, name, value))
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{function}: {name} has dtype {dtype_name(array)}; it needs real numbers")
+    if array.ndim < rank or (exact and array.ndim != rank):
+        raise ValueError(f"{function}: {name} has shape {array.shape}; it needs the shape {axes}")
+    return array.astype(np.float64)

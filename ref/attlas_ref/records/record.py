@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+
 from ..contract.binding import Form
 from ..contract.options import Option
 
@@ -44,6 +46,8 @@ class Draft:
     """Those that are no arrays."""
     given: set[str]
     """The optional arrays that will be made."""
+    rng: np.random.Generator
+    """For options that depend on each other: what is drawn here stays."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +76,22 @@ class Record:
     """Conditions between arguments that no single option can state."""
     valid: Callable[..., tuple[Any, ...]] | None = None
     """Makes freely drawn arrays legal, where not every array is (a total must not be negative)."""
+    valid_by: tuple[str, ...] = ()
+    """The options that `valid` has to know, handed over as keywords."""
+    exact: tuple[str, ...] = ()
+    """Arrays whose entries are choices, not measurements (bits): rounding never touches them."""
     positive: tuple[str, ...] = ("d",)
     """The letters that must be at least 1: widths whose root the default scale divides by."""
     counts: Mapping[str, str] = field(default_factory=dict)
     """Letters whose size is an option of that name, and the letter that it equals where the option is None."""
+    largest: Mapping[str, int] = field(default_factory=dict)
+    """The largest size that tests draw for a letter, where the cost is a product of several."""
     pools_batch: bool = False
     """Whether one result stands for all leading axes together."""
     arrange: tuple[Callable[[Draft], None], ...] = ()
     """Put a drawn call right where its sizes and options depend on each other."""
-    defaults_to: Mapping[str, str] = field(default_factory=dict)
-    """Positional arrays that may be None, and the argument that then takes their place."""
+    defaults_to: Mapping[str, str | None] = field(default_factory=dict)
+    """Positional arrays that may be None, and the argument that then takes their place; None where none does."""
     wider: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """Flags that change the shape of an array: for each, the arrays and their letters where it is set."""
     vjp: str | None = None

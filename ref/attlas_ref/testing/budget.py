@@ -50,13 +50,13 @@ LARGE = 4096
 
 
 def unit(dtype: Any) -> float:
-    """Return the unit in the last place of 1: epsilon."""
-    return float(_format(dtype).eps)
+    """Return the unit in the last place of 1: epsilon; whole numbers are not rounded."""
+    return 0.0 if np.dtype(dtype).kind in "iu" else float(_format(dtype).eps)
 
 
 def smallest(dtype: Any) -> float:
     """Return the smallest positive number."""
-    return float(_format(dtype).smallest_subnormal)
+    return 0.0 if np.dtype(dtype).kind in "iu" else float(_format(dtype).smallest_subnormal)
 
 
 def _format(dtype: Any) -> Any:
@@ -148,6 +148,9 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
         )
     if actual.size == 0:
         return 0.0
+    if dtype == np.bool_:  # a choice: right or wrong, where rounding does not decide it
+        open_ = np.any([np.asarray(low) != np.asarray(lows[0]) for low in lows], axis=0)
+        return 0.0 if bool(((actual == np.asarray(high)) | open_).all()) else np.inf
     high = rounded(high, dtype)
     judged = agreeing(high, lows)
     error = np.broadcast_to(_distance(actual.astype(np.float64), high, judged), high.shape)
@@ -206,7 +209,7 @@ def monte_carlo(record: Record, arrays: Sequence[Any], options: Mapping[str, Any
     """Evaluate a reference once in Monte Carlo arithmetic, in the precision of the call."""
     call = bind(record, tuple(arrays), options)
     values, keywords = prepared(call)
-    values = [tuple(noisy(part, rng) for part in v) if isinstance(v, tuple) else noisy(v, rng) for v in values]
+    values = noisy_arrays(record, values, rng)
     for name, kind in record.options.items():
         if isinstance(kind, Array) and keywords[name] is not None:
             keywords[name] = noisy(keywords[name], rng)
@@ -214,9 +217,16 @@ def monte_carlo(record: Record, arrays: Sequence[Any], options: Mapping[str, Any
         return returned(record.reference.__wrapped__(*values, **keywords), call)  # type: ignore[attr-defined]
 
 
+def noisy_arrays(record: Record, arrays: Sequence[Any], rng: np.random.Generator) -> list[Any]:
+    """Return the positional arrays of a call in Monte Carlo arithmetic; bits and labels keep their values."""
+    return [noisy(x, rng, exact=name in record.exact) for name, x in zip(record.form.arrays, arrays, strict=True)]
+
+
 def _cast(value: Any, dtype: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_cast(part, dtype) for part in value)
+    if value is None:
+        return None
     return np.asarray(value).astype(dtype)
 
 
@@ -272,6 +282,8 @@ def _where(actual: Any, high: Any, lows: Sequence[Any]) -> str:
         ]
         _, field, parts = max(ranked, key=lambda entry: entry[0])
         return f" in {field}{_where(*parts)}"
+    if np.asarray(lows[0]).dtype == np.bool_:
+        return f": at {np.argwhere(np.asarray(actual) != np.asarray(high))[0].tolist()}"
     actual, exact = np.asarray(actual).astype(np.float64), rounded(high, np.asarray(lows[0]).dtype)
     judged = agreeing(high, lows)
     bound = np.broadcast_to(budget(high, lows), exact.shape)

@@ -12,30 +12,60 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import Array, Choice, Flag, Integer, Labels, Number, Option, Partial, Slice, parse_signature, size_of
-from ..contract.signature import Core, is_group
+from ..contract import (
+    Array,
+    Choice,
+    Flag,
+    Indices,
+    Integer,
+    Integers,
+    Labels,
+    Number,
+    Option,
+    Partial,
+    Slice,
+    WordOrNumber,
+    parse_signature,
+    size_of,
+)
+from ..contract.signature import Core, in_line, is_group, is_open
 from ..records import Draft, Record, find
 from .layouts import is_spread, laid_out
 from .pairs import bias_of, is_dense, mask_of, planted
 from .plan import Call, Plan
 
-SIZED = (Array, Partial, Labels, Slice)
+SIZED = (Array, Partial, Labels, Indices, Integers, Slice)
 """Options whose values depend on the sizes of the call; `build` makes them."""
 
 
-def cores_of(record: Record) -> list[Core]:
-    """The cores of all positional arrays, those of groups in line."""
+def has_parts(record: Record) -> bool:
+    """Whether a formulation takes tuples of any number of arrays."""
+    return any(map(is_open, parse_signature(record.signature).inputs))
+
+
+def cores_of(record: Record, parts: int = 2) -> list[Core]:
+    """The cores of all positional arrays, those of groups in line; `parts` of a tuple of any number."""
+    return _in_line(parse_signature(record.signature, parts).inputs)
+
+
+def result_cores_of(record: Record, parts: int = 2) -> list[Core]:
+    """The cores of all results, those of groups in line."""
+    return _in_line(parse_signature(record.signature, parts).outputs)
+
+
+def _in_line(entries: tuple[Core | tuple[Core, ...], ...]) -> list[Core]:
     cores: list[Core] = []
-    for entry in parse_signature(record.signature).inputs:
+    for entry in entries:
         cores += cast("list[Core]", list(entry)) if is_group(entry) else [cast("Core", entry)]
     return cores
 
 
-def letters_of(record: Record) -> list[str]:
+def letters_of(record: Record, parts: int = 2) -> list[str]:
     """The letters of a signature in the order in which they stand; those of array options too."""
-    cores = [*cores_of(record), *(option.core for option in record.options.values() if isinstance(option, Array))]
+    options = [in_line(option.core, parts) for option in record.options.values() if isinstance(option, Array)]
+    cores = [*cores_of(record, parts), *options]
     # Numbers, multiples and sums of letters follow from the letters.
-    return list(dict.fromkeys(letter for core in cores for letter in core if len(letter) == 1 and letter.isalpha()))
+    return list(dict.fromkeys(letter for core in cores for letter in core if letter.isidentifier()))
 
 
 def example_call(
@@ -44,6 +74,7 @@ def example_call(
     sizes: Mapping[str, int] | None = None,
     batch: tuple[int, ...] = (),
     dtype: str = "float32",
+    parts: int = 2,
     given: Collection[str] | None = None,
     **options: Any,
 ) -> Call:
@@ -61,6 +92,8 @@ def example_call(
         The leading axes.
     dtype : str, default "float32"
         Of all arrays.
+    parts : int, default 2
+        How many arrays a tuple of any number of them has.
     given : names, optional
         The optional arrays that the call has, mask and bias among them; otherwise it has no mask or bias, and the
         others by chance.
@@ -80,20 +113,22 @@ def example_call(
     record = find(name)
     plan = Plan(
         name=name,
-        sizes=_every_size(record, sizes or {}),
+        sizes=_every_size(record, sizes or {}, parts),
         batch=batch,
         dtype=dtype,
+        parts=parts,
         mask="random" if given and "mask" in given else None,
         bias="normal" if given and "bias" in given else None,
         seed=int(rng.integers(2**32)),
+        options=_required(record, rng),  # as drawn: they are put right with the sizes
     )
-    return build(plan, given, **{**_required(record, rng), **options})
+    return build(plan, given, **options)
 
 
-def _every_size(record: Record, sizes: Mapping[str, int]) -> dict[str, int]:
+def _every_size(record: Record, sizes: Mapping[str, int], parts: int = 2) -> dict[str, int]:
     """The size of every letter: as named, or small."""
-    named = {"m": 5, "n": 7, "d": 4, "e": 3, **sizes}
-    return {letter: named.get(letter, 4) for letter in letters_of(record)}
+    named = {"m": 5, "n": 7, "d": 4, "e": 3, "n_1": 4, "n_2": 3, "n_3": 2, **sizes}
+    return {letter: named.get(letter, 4) for letter in letters_of(record, parts)}
 
 
 def _required(record: Record, rng: np.random.Generator) -> dict[str, Any]:
@@ -116,6 +151,8 @@ def draw_option(option: Option, rng: np.random.Generator) -> Any:
         return bool(rng.integers(2))
     if isinstance(option, Choice):
         return option.values[rng.integers(len(option.values))]
+    if isinstance(option, WordOrNumber):
+        return option.words[0] if rng.integers(2) else draw_option(option.number, rng)
     raise TypeError(f"no way to draw a value of {option}")
 
 
@@ -130,7 +167,7 @@ def build(plan: Plan, given: Collection[str] | None = None, /, **options: Any) -
     keywords: dict[str, Any] = {**_required(record, rng), **plan.options}
     optional = [name for name, option in record.options.items() if _is_optional_array(option)]
     present = {name for name in optional if (rng.integers(2) if given is None else name in given)}
-    draft = Draft(_every_size(record, plan.sizes), plan.batch, keywords, present)
+    draft = Draft(_every_size(record, plan.sizes, plan.parts), plan.batch, keywords, present, rng)
     for arrange in record.arrange:
         arrange(draft)
     named, plan = plan, dataclasses.replace(plan, sizes=draft.sizes, batch=draft.batch)
@@ -138,11 +175,12 @@ def build(plan: Plan, given: Collection[str] | None = None, /, **options: Any) -
     plan = dataclasses.replace(plan, batch=np.broadcast_shapes(*leading))
     numbers = [
         _numbers(plan, (*axes, *_sized(plan, core)), index == 0, rng)
-        for index, (axes, core) in enumerate(zip(leading, cores_of(record), strict=True))
+        for index, (axes, core) in enumerate(zip(leading, cores_of(record, plan.parts), strict=True))
     ]
-    arrays = _grouped(record, _legal(record, numbers))
+    arrays = legal(record, _grouped(record, numbers, plan.parts), {**keywords, **options})
     for name, option in record.options.items():
-        if isinstance(option, SIZED) and (not option.optional or name in present or is_spread(option)):
+        made = name in keywords  # by an `arrange`
+        if isinstance(option, SIZED) and not made and (not option.optional or name in present or is_spread(option)):
             value = _sized_option(option, plan, rng)
             if value is not None:
                 keywords[name] = value
@@ -168,12 +206,21 @@ def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
         n = plan.sizes["n"]
         start = int(rng.integers(max(n, 1)))
         return slice(start, int(rng.integers(start + 1, n + 1)) if n else 0)
+    if isinstance(option, Labels) and option.permutation:
+        return rng.permutation(plan.sizes[option.size or "n"]).tolist()
     if isinstance(option, Labels):
         return np.flatnonzero(rng.random(plan.sizes[option.size or "n"]) < 0.4).tolist()
+    if isinstance(option, Indices):
+        shape = (*(plan.batch if option.batched else ()), *_sized(plan, option.core))
+        drawn = rng.integers(0, plan.sizes[option.below] if option.below else 3, shape)
+        return (np.sort(drawn, axis=-1) if option.ordered else drawn).tolist()
     if isinstance(option, Partial):
         return _state(option, plan, rng)
+    if isinstance(option, Integers):
+        low, high = option.draw
+        return tuple(rng.integers(low, high + 1, option.length or plan.parts).tolist())
     assert isinstance(option, Array)
-    shape = _sized(plan, option.core)
+    shape = _sized(plan, in_line(option.core, plan.parts))
     if is_spread(option):
         kind, maker = (plan.mask, mask_of) if option.boolean else (plan.bias, bias_of)
         return None if kind is None else maker(kind, shape, plan, rng)
@@ -192,10 +239,10 @@ def _state(option: Partial, plan: Plan, rng: np.random.Generator) -> tuple[Any, 
 def _leading(plan: Plan, record: Record) -> list[tuple[int, ...]]:
     """The leading axes of each array."""
     leading = []
-    for index, _ in enumerate(cores_of(record)):
+    for index, _ in enumerate(cores_of(record, plan.parts)):
         drop = plan.stretch[index] if index < len(plan.stretch) else 0
         leading.append(plan.batch[drop:] if drop <= len(plan.batch) else (1,) * len(plan.batch))
-    names = _names(record)
+    names = _names(record, plan.parts)
     if "grad_output" in names:  # it has the shape of the output, by contract
         others = [axes for name, axes in zip(names, leading, strict=True) if name != "grad_output"]
         leading[names.index("grad_output")] = np.broadcast_shapes(*others)
@@ -211,10 +258,10 @@ def _numbers(plan: Plan, shape: tuple[int, ...], first: bool, rng: np.random.Gen
     return loudness.get(plan.magnitude, 1.0) * _floats(plan, shape, rng)
 
 
-def _names(record: Record) -> list[str]:
+def _names(record: Record, parts: int) -> list[str]:
     """The argument's name for each array, those of groups in line."""
     names: list[str] = []
-    for name, entry in zip(record.takes, parse_signature(record.signature).inputs, strict=False):
+    for name, entry in zip(record.takes, parse_signature(record.signature, parts).inputs, strict=False):
         names += [name] * (len(entry) if is_group(entry) else 1)
     return names
 
@@ -230,17 +277,18 @@ def _floats(plan: Plan, shape: tuple[int, ...], rng: np.random.Generator) -> NDA
     return np.abs(values) if plan.magnitude == "negative" else values
 
 
-def _legal(record: Record, numbers: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def legal(record: Record, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Make of freely chosen arrays such as a formulation takes: bits, totals that are not negative."""
     if record.valid is None:
-        return numbers
-    arrays = record.valid(*_grouped(record, numbers))
-    return [part for value in arrays for part in (value if isinstance(value, tuple) else (value,))]
+        return arrays
+    known = {name: options.get(name, record.form.defaults.get(name)) for name in record.valid_by}
+    return tuple(record.valid(*arrays, **known))
 
 
-def _grouped(record: Record, parts: list[NDArray[Any]]) -> tuple[Any, ...]:
+def _grouped(record: Record, numbers: list[NDArray[Any]], parts: int) -> tuple[Any, ...]:
     """Put the arrays of each group into a tuple."""
-    rest = iter(parts)
+    rest = iter(numbers)
     return tuple(
         tuple(next(rest) for _ in entry) if is_group(entry) else next(rest)
-        for entry in parse_signature(record.signature).inputs
+        for entry in parse_signature(record.signature, parts).inputs
     )

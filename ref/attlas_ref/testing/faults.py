@@ -6,8 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import Array, Choice, Flag, Integer, Labels, Number, Option, Partial, Slice, parse_signature
-from ..contract.signature import is_group
+from ..contract import (
+    Array,
+    Choice,
+    Flag,
+    Indices,
+    Integer,
+    Integers,
+    Labels,
+    Number,
+    Option,
+    Partial,
+    Slice,
+    WordOrNumber,
+    parse_signature,
+)
+from ..contract.signature import is_group, is_open
 from ..records import Record, find
 from .drawn import Call, example_call
 
@@ -57,6 +71,12 @@ def _in_arrays(record: Record, call: Call) -> Iterator[BadCall]:
             arrays = (*call.arrays[:index], thing, *call.arrays[index + 1 :])  # noqa: B023
             return BadCall(record.name, mistake, argument, error, arrays, call.options)  # noqa: B023
 
+        if is_open(entry):
+            yield put(list(value), "is a list, not a tuple", TypeError)
+            yield put((), "is empty", ValueError)
+            yield put((value[0], value[1].astype(complex)), "holds a complex array", TypeError)
+            yield put((value[0], np.concatenate([value[1]] * 2, axis=-1)), "holds a width too many", ValueError)
+            continue
         if is_group(entry):
             yield put(list(value), "is a list, not a tuple", TypeError)
             yield put(value[:-1], "lacks a part", TypeError)
@@ -93,11 +113,18 @@ def _in_sizes(record: Record, call: Call) -> Iterator[BadCall]:
         apart = np.ones((3, *value.shape[value.ndim - len(entry) :]))
         if len(call.arrays) > 1:
             yield BadCall(record.name, "does not broadcast", argument, ValueError, *_with(call, index, apart))
-    if any("d" in core for core in cores):
-        narrow = tuple(
-            array[..., :0] if "d" in entry else array for array, entry in zip(call.arrays, inputs, strict=True)
-        )
-        yield BadCall(record.name, "has width 0", record.takes[0], ValueError, narrow, call.options)
+    if "d" in record.positive and any("d" in core for core in cores):
+        narrow = tuple(_narrowed(array, entry) for array, entry in zip(call.arrays, inputs, strict=True))
+        named = zip(record.takes, inputs, strict=True)
+        first = next(name for name, entry in named if "d" in (entry[0] if is_group(entry) else entry))
+        yield BadCall(record.name, "has width 0", first, ValueError, narrow, call.options)
+
+
+def _narrowed(array: Any, entry: Any) -> Any:
+    """An array, or a tuple of arrays, with width 0 where it has the width d."""
+    if is_group(entry):
+        return tuple(part[..., :0] if "d" in entry[0] else part for part in array)
+    return array.take([], axis=entry.index("d") - len(entry)) if "d" in entry else array
 
 
 def _with(call: Call, index: int, array: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -135,12 +162,27 @@ def _bad_values(option: Option) -> Iterator[tuple[Any, str, type[Exception]]]:
     elif isinstance(option, Choice):
         yield "no such choice", "is unknown", ValueError
         yield 3, "is a number", TypeError
+    elif isinstance(option, Integers):
+        yield 3, "is a number", TypeError
+        yield (1.5, 1.5), "is not whole", TypeError
+        yield (option.low - 1,) * (option.length or 2), "is too low", ValueError
+        yield (option.low,) * 7, "is too long", ValueError
     elif isinstance(option, Slice):
         yield 3, "is a number", TypeError
     elif isinstance(option, Labels):
         yield [[0]], "has two axes", TypeError
         yield [0.5], "is not whole", TypeError
         yield [-1], "is negative", ValueError
+    elif isinstance(option, Indices):
+        yield np.zeros((2, 2, 7, 11), dtype=np.int64), "has another shape", ValueError
+        yield [0.5], "is not whole", TypeError
+        yield [-1], "is negative", ValueError
+        if option.ordered:
+            yield [1, 0], "decreases", ValueError
+    elif isinstance(option, WordOrNumber):
+        yield "no such word", "is an unknown word", ValueError
+        # None and text are words' business.
+        yield from (bad for bad in _bad_values(option.number) if bad[0] is not None and not isinstance(bad[0], str))
     elif isinstance(option, Partial):
         yield np.ones(3), "is an array", TypeError
         yield (np.ones(1),), "lacks a part", TypeError

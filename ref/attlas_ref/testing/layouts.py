@@ -45,7 +45,7 @@ def laid_out(call: Call, plan: Plan) -> Call:
 def _placed(function: str, name: str, value: Any, place: Callable[[Any, bool], Any]) -> Any:
     """Lay an option out: masks and biases keep their dtype."""
     if isinstance(value, tuple):
-        return tuple(place(part, True) for part in value)
+        return tuple(place(part, True) if hasattr(part, "shape") else part for part in value)
     if not hasattr(value, "shape"):
         return value
     return place(value, value.dtype.kind != "b" and not is_spread(find(function).options[name]))

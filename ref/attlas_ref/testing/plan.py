@@ -31,6 +31,8 @@ class Plan:
     stretch: tuple[int, ...] = ()
     """For each array how many of its leading axes are left out; one more than that: it has all, of size 1."""
     dtype: str = "float32"
+    parts: int = 2
+    """How many arrays a tuple of any number of them has."""
     layouts: tuple[str, ...] = ()
     """For each array; contiguous where none is named."""
     magnitude: str = "normal"

@@ -41,9 +41,17 @@ def perturbed(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         return np.asarray(array * (1 + (2 * up - 1) * unit).astype(array.dtype))
 
 
-def noisy(array: Any, rng: np.random.Generator) -> "NoisyArray":
-    """Return a copy of an array, itself moved by one unit, in whose arithmetic every result is moved again."""
-    result = perturbed(np.array(array), rng).view(NoisyArray)
+def noisy(array: Any, rng: np.random.Generator, *, exact: bool = False) -> Any:
+    """Return a copy of an array, itself moved by one unit, in whose arithmetic every result is moved again.
+
+    The entries of an `exact` array stay as they are; of a tuple every part is made noisy, and None stays None.
+    """
+    if isinstance(array, tuple):
+        return tuple(noisy(part, rng, exact=exact) for part in array)
+    if array is None:
+        return None
+    copy = np.array(array)
+    result = (copy if exact else perturbed(copy, rng)).view(NoisyArray)
     result.rng = rng
     return result
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..contract import Choice, Flag, Integer, Number, Option
+from ..contract import Choice, Flag, Integer, Number, Option, WordOrNumber
 from ..records import Record, find
-from .drawn import SIZED, build, cores_of, letters_of
+from .drawn import SIZED, build, cores_of, has_parts, letters_of
 from .layouts import LAYOUTS, is_spread
 from .plan import BIASES, HIDDEN, MAGNITUDES, MASKS, Call, Plan
 
@@ -60,27 +60,29 @@ def plan_of(
 ) -> Plan:
     """Return the plan that a string of bytes stands for; see `calls`."""
     record, fixed, least, choose = find(name), dict(fixed or {}), dict(least or {}), Choices(drawn)
+    parts = choose.one_of((2, 1, 3)) if has_parts(record) else 2
     sizes = {}
-    for letter in letters_of(record):
-        low = max(least.get(letter, 0), int(letter in record.positive))
+    for letter in letters_of(record, parts):
+        low, high = max(least.get(letter, 0), int(letter in record.positive)), record.largest.get(letter, largest)
         # Sorted from 1 upwards, 0 last, so that cases shrink to one row rather than to none.
-        sizes[letter] = choose.one_of(sorted((s for s in SIZES if low <= s <= largest), key=lambda s: (s == 0, s)))
+        fitting = (s for s in SIZES if low <= s <= min(largest, high))
+        sizes[letter] = choose.one_of(sorted(fitting, key=lambda s: (s == 0, s)))
     batches = [batch for batch in BATCHES if 0 not in batch or not least]
     batch = choose.one_of([b for b in batches for _ in range(round(5 * BATCH_CHANCES[BATCHES.index(b)]))])
-    stretch = [choose.one_of(range(len(batch) + 2)) for _ in cores_of(record)]
-    spread = [option.boolean for option in record.options.values() if is_spread(option)]
+    stretch = [choose.one_of(range(len(batch) + 2)) for _ in cores_of(record, parts)]
     mask = choose.one_of((*(kind for kind in MASKS if kind != "nothing" for _ in range(3)), "nothing"))
     bias = choose.one_of((None, None, *BIASES))
     return Plan(
         name=name,
         sizes=sizes,
         batch=batch,
+        parts=parts,
         stretch=tuple(stretch) if batch and choose.likely(0.6) else (),
         dtype=choose.one_of([dtype for dtype in DTYPES if dtype in dtypes]),
         layouts=tuple(choose.one_of(("contiguous", "contiguous", *LAYOUTS)) for _ in range(5)),
         magnitude=choose.one_of(("normal", "normal", "normal", *MAGNITUDES)),
-        mask=fixed.get("mask", mask if True in spread else None),
-        bias=fixed.get("bias", bias if False in spread else None),
+        mask=_kind(record, fixed, "mask", mask),
+        bias=_kind(record, fixed, "bias", bias),
         hidden=None if plain else choose.one_of((None, None, *HIDDEN)),
         writeable=choose.likely(0.5),
         seed=256 * choose.one_of(range(256)) + choose.one_of(range(256)),
@@ -88,11 +90,19 @@ def plan_of(
     )
 
 
+def _kind(record: Record, fixed: Mapping[str, Any], what: str, drawn: str | None) -> Any:
+    """The kind of mask or bias: as fixed under the option's own name, which may be another one, or as drawn."""
+    names = [n for n, option in record.options.items() if is_spread(option) and option.boolean == (what == "mask")]
+    return next((fixed[name] for name in names if name in fixed), fixed.get(what, drawn if names else None))
+
+
 def _options(record: Record, choose: Choices, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are no arrays: half of them left out, where they may be."""
+    """The options that are no arrays: half of them left out, where they may be; and arrays that are left out."""
     options = {}
     for name, option in record.options.items():
         if isinstance(option, SIZED):
+            if name in fixed and not is_spread(option):
+                options[name] = fixed[name]
             continue
         required = record.python_signature.parameters[name].default is record.python_signature.empty
         given, value = choose.likely(0.5), _value(option, choose)
@@ -114,6 +124,10 @@ def _value(option: Option, choose: Choices) -> Any:
         return choose.likely(0.8)
     if isinstance(option, Choice):
         return choose.one_of(option.values)
+    if isinstance(option, WordOrNumber):
+        low, high = option.number.draw
+        word, number = choose.one_of(option.words), low + (high - low) * choose.fraction()
+        return number if choose.likely(0.5) else word
     raise TypeError(f"no way to draw a value of {option}")
 
 

@@ -3,7 +3,7 @@
 A record names its peer (`Record.peer`), a function of a module of this folder; it takes the record's arrays as tensors,
 which share the memory of the NumPy arrays, and the options that it knows. PyTorch's fused attention is used wherever a
 formulation can be brought to it, the `entmax` package for what it is made for; the others are the shortest chain of
-steps. A suite sets further rivals beside it: the peer as `torch.compile` fuses it, and FlexAttention.
+steps. A suite sets further rivals beside it: the peer as `torch.compile` fuses it, FlexAttention, other ways.
 """
 
 import importlib
@@ -20,8 +20,8 @@ from ..machine import installed
 
 MISSING = "{} is not installed (pip install 'attlas[peers]')"
 
-MODULES = ("fused", "elementwise", "networks", "simplex")
-RIVALS = ("torch", "compiled", "flex")
+MODULES = ("fused", "elementwise", "networks", "simplex", "flex", "associative", "sequences", "tensor")
+RIVALS = ("torch", "compiled", "flex", "product", "features")
 
 
 def peer_contestant(record: Record, rival: str = "torch") -> Contestant:
@@ -31,8 +31,9 @@ def peer_contestant(record: Record, rival: str = "torch") -> Contestant:
     ----------
     record : Record
         The formulation.
-    rival : {"torch", "compiled", "flex"}
-        The peer that the record names; the same through `torch.compile`; FlexAttention.
+    rival : one of RIVALS
+        "torch" is the peer that the record names, "compiled" the same through `torch.compile`; any other is another way
+        in PyTorch: FlexAttention, a matrix product, features.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def peer_contestant(record: Record, rival: str = "torch") -> Contestant:
     function = torch.compile(plain, dynamic=False) if rival == "compiled" else plain
 
     def prepare(call: Call) -> Callable[[], Any]:
-        tensors = tuple(each(value, _tensor) for value in call.arrays)
+        tensors = tuple(None if value is None else each(value, _tensor) for value in call.arrays)
         options = {name: _tensor(value) for name, value in _known(record, plain, call.options).items()}
 
         def run() -> Any:
@@ -70,9 +71,9 @@ def lacking(record: Record) -> str | None:
 
 
 def _function(record: Record, rival: str) -> Callable[..., Any]:
-    modules, name = (("flex",), f"flex_{record.name}") if rival == "flex" else (MODULES, record.peer)
+    name = record.peer if rival in ("torch", "compiled") else f"{rival}_{record.name}"
     if name is not None:
-        for module in modules:
+        for module in MODULES:
             function = getattr(importlib.import_module(f"{__name__}.{module}"), name, None)
             if function is not None:
                 found: Callable[..., Any] = function

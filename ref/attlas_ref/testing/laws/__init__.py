@@ -16,6 +16,9 @@ from .law import Law, Relation, at_most, equal, law, registered, same
 MODULES = (
     *("dense", "scored", "softmax", "energy", "gradients", "partials", "distance", "normalizers", "maps", "simplex"),
     *("learned", "coupled", "several", "edits", "ties"),
+    *("hopfield", "hopfield_slopes", "bits", "sdm"),
+    *("landmarks", "long_context", "titans", "wired", "layers"),
+    *("products", "tensor", "simplicial", "polynomial"),
 )
 
 __all__ = ["Law", "Relation", "all_laws", "at_most", "equal", "law", "laws_of", "same"]

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ...contract.reference import tuple_like
 from ...records import find
 from .. import budget
 from ..plan import Call
@@ -59,13 +60,15 @@ def _noisy_relations(law: Law, call: Call, seed: int, rng: np.random.Generator) 
             return _reference(name, *arrays, **options)
         return _noisy(budget.monte_carlo(find(name), arrays, options, rng), rng)
 
-    return _relations(law, f, call.mapped(lambda array: noisy(array, rng)), seed)
+    arrays = budget.noisy_arrays(find(call.name), call.arrays, rng)
+    options = Call(call.name, (), call.options, call.plan).mapped(lambda array: noisy(array, rng))
+    return _relations(law, f, options.given(*arrays), seed)
 
 
 def _noisy(result: Any, rng: np.random.Generator) -> Any:
-    """One array, or named tuples of arrays within each other."""
+    """One array, or tuples of arrays within each other."""
     if isinstance(result, tuple):
-        return type(result)(*(_noisy(part, rng) for part in result))
+        return tuple_like(result, (_noisy(part, rng) for part in result))
     return noisy(result, rng)
 
 

@@ -107,3 +107,8 @@ def spread(array: Any, visible: Any) -> Any:
     """The range of the visible entries of each row of (..., m, n)."""
     low, high = extremes(array, visible)
     return high - low
+
+
+def options_of(call: Call, *names: str) -> dict[str, Any]:
+    """Return some options of a call, those that it gives, for a call of something else."""
+    return {name: call.options[name] for name in names if call.options.get(name) is not None}

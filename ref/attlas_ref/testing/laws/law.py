@@ -70,7 +70,7 @@ class Law:
     def fixed_for(self, subject: str) -> dict[str, Any]:
         """The options of a subject that are given instead of drawn; one result unless the law says otherwise."""
         options = find(subject).options
-        single = {name: False for name in ("return_weights", "return_grad_bias") if name in options}
+        single = {name: False for name in options if name.startswith("return_")}
         return single | {name: value for name, value in self.fixed.items() if name in options}
 
 

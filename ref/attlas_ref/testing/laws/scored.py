@@ -45,15 +45,17 @@ def _is_scored(record: Record) -> bool:
 SCORED = names_where(_is_scored)
 BY_KEYS = names_where(lambda record: _is_scored(record) and record.name != "super_attention")
 """The alignment of super attention belongs to positions."""
+READING = names_where(lambda record: _is_scored(record) and record.name != "hopfield_energy")
+"""An energy reads no values."""
 BLIND = names_where(
     lambda record: (
         not is_dense(record)
         and _mask_core(record) == ("m", "n")
         and len(parse_signature(record.signature).outputs) == 1
-        and record.name != "prefix_tuning_attention"
+        and record.name not in ("prefix_tuning_attention", "hopfield_energy")
     )
 )
-"""A prefix is seen by every query."""
+"""A prefix is seen by every query; without a key an energy is infinite."""
 HIDING = names_where(
     lambda record: (
         not is_dense(record)
@@ -81,7 +83,7 @@ def other_queries_may_be_permuted(f: Evaluate, call: Call, rng: np.random.Genera
     return equal(along(call, "m", order).by(f), results_along(call, call.by(f), "m", order))
 
 
-@law(SCORED, statement="f(q, k, a v + b u) = a f(q, k, v) + b f(q, k, u)", fixed={"norm_eps": None, **ONE_RESULT})
+@law(READING, statement="f(q, k, a v + b u) = a f(q, k, v) + b f(q, k, u)", fixed={"norm_eps": None, **ONE_RESULT})
 def other_outputs_are_linear_in_value(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     a, b = rng.uniform(-2, 2, 2).tolist()
     combined = _with_values(call, lambda value: a * value + b * value[..., ::-1, :]).by(f)

@@ -1,0 +1,1 @@
+"""Attention as memory: associative networks, sparse distributed memory, long context, layers, episodes."""

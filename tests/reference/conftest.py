@@ -1,0 +1,13 @@
+"""What tests against other libraries share."""
+
+import warnings
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def torch() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("torch", reason="PyTorch is the optional extra 'peers'")
