@@ -1,11 +1,11 @@
-"""What can be said of a formulation's error before it is computed, for the arrays of every engine."""
+"""What can be said of a formulation's error before it is computed, for NumPy's arrays and CuPy's."""
 
 import math
 import warnings
 from typing import Any
 
 
-def warn_if_the_bound_says_nothing(xp: Any, query: Any, keys: tuple[Any, ...], degree: int, scale: float) -> None:
+def warn_if_the_bound_says_nothing(query: Any, keys: tuple[Any, ...], degree: int, scale: float) -> None:
     """Warn if the scores of low-rank tensor attention are surely too large for its degree, e^S S^(g+1) / (g+1)! >= 1.
 
     S is the largest root mean square of a query's scores: the mean square is scale² q (M_1 ∘ ... ∘ M_p) q with the
@@ -13,7 +13,7 @@ def warn_if_the_bound_says_nothing(xp: Any, query: Any, keys: tuple[Any, ...], d
     """
     moments: Any = 1
     for key in keys:
-        moments = moments * (key.mT @ key / key.shape[-2])
+        moments = moments * (key.swapaxes(-1, -2) @ key / key.shape[-2])
     squares = ((query @ moments) * query).sum(axis=-1)
     mean_square = float(squares.max()) if squares.size else 0.0
     if not mean_square > 0 or math.isinf(mean_square) or scale == 0:

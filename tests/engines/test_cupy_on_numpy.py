@@ -308,3 +308,9 @@ def test_runs_of_tokens_end_where_chunks_end(name, run, monkeypatch):
 
 def _parts(result):
     return [part for value in result for part in _parts(value)] if isinstance(result, tuple) else [result]
+
+
+def test_an_approximation_whose_bound_says_nothing_is_told():
+    query, key = np.full((2, 4), 3.0), np.full((5, 4), 3.0)
+    with pytest.warns(RuntimeWarning, match=r"^tensor_attention_lowrank: scores reach .* degree 2 "):
+        computed("tensor_attention_lowrank", query, (key, key), (key, key), degree=2)

@@ -260,3 +260,9 @@ def test_moments_of_several_sets(degree: int, d: int) -> None:
     query, keys, values = sets(14, 100, (200, 130, 3), d=d)
     shrunk = tuple(0.3 * key for key in keys)
     in_budget("tensor_attention_lowrank", 0.3 * query, shrunk, values, degree=degree)
+
+
+def test_an_approximation_whose_bound_says_nothing_is_told() -> None:
+    query, key = np.full((2, 4), 3.0), np.full((5, 4), 3.0)
+    with pytest.warns(RuntimeWarning, match=r"^tensor_attention_lowrank: scores reach .* degree 2 "):
+        attlas.tensor_attention_lowrank(query, (key, key), (key, key), degree=2)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from ...bounds import warn_if_the_bound_says_nothing
 from .. import tile as limits
 from ..tile import transposed
 
@@ -32,6 +33,7 @@ def tensor_attention_lowrank(
     numerator = xp.zeros((*leading, m, e), dtype=query.dtype)
     if any(key.shape[-2] == 0 for key in keys):
         return numerator
+    warn_if_the_bound_says_nothing(query, keys, degree, factor)
     denominator = xp.zeros((*of_scores, m, 1), dtype=query.dtype)
     longest = min(limits.ROWS, max(m, *(key.shape[-2] for key in keys)))
     room = limits.TILE_ENTRIES // max(1, longest * math.prod(leading))

@@ -119,7 +119,7 @@ def tensor_attention_lowrank(
     batch = score_batch(query, *keys, *values)
     if any(key.shape[-2] == 0 for key in keys):
         return np.zeros((*batch, query.shape[-2], e), dtype=query.dtype)
-    warn_if_the_bound_says_nothing(np, query, keys, degree, factor)
+    warn_if_the_bound_says_nothing(query, keys, degree, factor)
     table = monomials_of(query.shape[-1], degree)
     told = moments(keys[0], values[0], None, table)
     for key, value in zip(keys[1:], values[1:], strict=True):
