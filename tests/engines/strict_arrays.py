@@ -47,6 +47,10 @@ class StrictArray:
         StrictArray.host_reads += 1
         return bool(self._entries)
 
+    def __float__(self):
+        StrictArray.host_reads += 1
+        return float(self._entries)
+
     def __getitem__(self, index):
         return StrictArray(self._entries[_bare(index)])
 
