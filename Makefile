@@ -30,7 +30,7 @@ simulator: $(DEV)  ## Run the tests of the CUDA engine in Numba's simulator
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 doctest: $(DEV)  ## Run the examples in the docstrings
-	$(BIN)/python -m pytest --doctest-modules ref accel
+	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules ref accel
 
 lint: $(DEV)  ## Check style, types and generated stubs
 	$(BIN)/ruff check
@@ -52,7 +52,7 @@ serve: $(DEV)  ## Build the site and serve it on this machine
 	$(BIN)/python -m mkdocs serve
 
 bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes); write docs/benchmarks/
-	for suite in dense memory kronecker; do \
+	for suite in dense memory kronecker probabilistic; do \
 		$(BIN)/attlas bench --suite $$suite --write docs/benchmarks/$$suite.json || exit 1; \
 	done
 

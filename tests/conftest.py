@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Verbosity, settings
 
-from attlas_ref.records import find
-from attlas_ref.testing import formulations
+from attlas_ref.records import all_records, find
+from attlas_ref.testing import all_laws, formulations
 from attlas_ref.testing.candidates import candidates
 from attlas_ref.testing.tally import TALLY, Tally
 
@@ -53,13 +53,39 @@ CHOSEN = pytest.StashKey[list[Any]]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize `candidate` over those that were chosen, and `name` over the formulations that each computes."""
+    """Parametrize `candidate` over those chosen, `name` over what each computes, `law` over what each can break.
+
+    The tests of one formulation run in one process, which compiles its kernels and remembers what the reference gives.
+    """
     chosen = metafunc.config.stash[CHOSEN]
+    computed = {candidate: set(formulations(candidate)) for candidate in chosen}
     if {"candidate", "name"} <= set(metafunc.fixturenames):
-        pairs = [(candidate, name) for candidate in chosen for name in formulations(candidate)]
+        names = [record.name for record in all_records()]
         for mark in metafunc.definition.iter_markers("formulations"):
-            pairs = [(candidate, name) for candidate, name in pairs if mark.args[0](find(name))]
-        metafunc.parametrize(("candidate", "name"), pairs, ids=[f"{candidate}-{name}" for candidate, name in pairs])
+            names = [name for name in names if mark.args[0](find(name))]
+        pairs = [(candidate, name) for name in names for candidate in chosen if name in computed[candidate]]
+        metafunc.parametrize(
+            ("candidate", "name"),
+            [
+                pytest.param(candidate, name, id=f"{candidate}-{name}", marks=pytest.mark.xdist_group(name))
+                for candidate, name in pairs
+            ],
+        )
+    elif {"candidate", "law", "subject"} <= set(metafunc.fixturenames):
+        metafunc.parametrize(
+            ("candidate", "law", "subject"),
+            [
+                pytest.param(
+                    *(candidate, law, subject),
+                    id=f"{candidate}-{law.name}-{subject}",
+                    marks=pytest.mark.xdist_group(subject),
+                )
+                for law in all_laws()
+                for subject in law.subjects
+                for candidate in chosen
+                if set(law.tied_with(subject)) <= computed[candidate]
+            ],
+        )
     elif "candidate" in metafunc.fixturenames:
         metafunc.parametrize("candidate", chosen, ids=repr)
 
@@ -67,32 +93,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sample the cases of simulated kernels, which run thread by thread: every formulation, a share of the rest.
 
-    What does not call them has been tested without the simulator. The sample is by a checksum of the case's name, so
-    that it is spread over formulations and options and always the same.
+    The sample is by a checksum of the case's name, so that it is spread over formulations and options and always the
+    same.
     """
     if not SIMULATED:
         return
     whole = (
         "test_equivalence.py",
-        "test_numba_cuda_pairs.py",
         "test_numba_cuda_simulator.py",
+        "test_numba_cuda_pairs.py",
+        "test_numba_cuda_plans.py",
         "test_numba_cuda_tuples.py",
+        "test_numba_cuda_variational.py",
+        "test_numba_cuda_polynomials.py",
         "test_array_kinds.py",
     )
-    shares = {
-        "test_laws.py": 4,
-        "test_numba_cuda_memory.py": 4,
-        "test_contract_layout.py": 2,
-        **dict.fromkeys(whole, 1),
-    }
-    kept = [
-        item
-        for item in items
-        if item.path.parent.name in ("tests", "contract") or item.path.name.startswith("test_numba_cuda")
-        if zlib.crc32(item.nodeid.encode()) % shares.get(item.path.name, 8) == 0
-    ]
+    shares = {"test_laws.py": 4, "test_contract_layout.py": 2, **dict.fromkeys(whole, 1)}
+    kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares.get(item.path.name, 8) == 0]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+@pytest.fixture(autouse=True)
+def draws_of_its_own(request: pytest.FixtureRequest) -> None:
+    """Start the generator of a test's module from the test's name: it draws the same, whatever has run before it."""
+    generator = getattr(request.module, "RNG", None)
+    if isinstance(generator, np.random.Generator):
+        seed = zlib.crc32(request.node.nodeid.encode())
+        generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
 
 @pytest.fixture(autouse=True)
@@ -119,10 +147,19 @@ def small_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """
     if "cupy-as-numpy" in CANDIDATES:
         from attlas.cupy_gpu import tile
+        from attlas.cupy_gpu.kronecker import factorized, fastmax
 
+        monkeypatch.setattr(factorized, "CHUNK", 2)
+        monkeypatch.setattr(fastmax, "GAIN", 3)
         monkeypatch.setattr(tile, "ROWS", 4)
         monkeypatch.setattr(tile, "MATRIX_ENTRIES", 16)
         monkeypatch.setattr(tile, "TILE_ENTRIES", 48)
+    if SIMULATED:
+        from attlas.numba_cuda.kronecker import chunks
+        from attlas.numba_cuda.kronecker import fastmax as cuda_fastmax
+
+        monkeypatch.setattr(chunks, "CHUNK", 2)
+        monkeypatch.setattr(cuda_fastmax, "GAIN", 3)
     drawn = request.path.parent.name in ("tests", "contract", "kit")
     if "numba" in CANDIDATES and drawn and request.node.get_closest_marker("real_blocks") is None:
         from attlas.numba_cpu import backward, few, operands

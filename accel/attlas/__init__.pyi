@@ -4,6 +4,15 @@ from typing import Any
 
 from attlas.threads import get_num_threads as get_num_threads
 from attlas.threads import set_num_threads as set_num_threads
+from attlas_ref.contract.inferred import ChainMarginals as ChainMarginals
+from attlas_ref.contract.inferred import ConversationResult as ConversationResult
+from attlas_ref.contract.inferred import LatentBounds as LatentBounds
+from attlas_ref.contract.inferred import SegmentMarginals as SegmentMarginals
+from attlas_ref.contract.inferred import SpectrumPropertiesResult as SpectrumPropertiesResult
+from attlas_ref.contract.inferred import SpectrumResult as SpectrumResult
+from attlas_ref.contract.inferred import TransportPlansResult as TransportPlansResult
+from attlas_ref.contract.inferred import TransportResult as TransportResult
+from attlas_ref.contract.inferred import TreeMarginals as TreeMarginals
 from attlas_ref.contract.results import AttentionPartial as AttentionPartial
 from attlas_ref.contract.results import AttentionResult as AttentionResult
 from attlas_ref.contract.results import AttentionVJP as AttentionVJP
@@ -47,6 +56,14 @@ from attlas_ref.normalizers.modality_masks import modality_mutual_mask as modali
 from attlas_ref.normalizers.modality_masks import skip_causal_mask as skip_causal_mask
 from attlas_ref.normalizers.soft_mask import soft_mask as soft_mask
 from attlas_ref.normalizers.visual_sink_tokens import visual_sink_tokens as visual_sink_tokens
+from attlas_ref.probabilistic.optimal_transport_distance import optimal_transport_distance as optimal_transport_distance
+from attlas_ref.probabilistic.priors import causal_prior as causal_prior
+from attlas_ref.probabilistic.priors import gaussian_prior as gaussian_prior
+from attlas_ref.probabilistic.priors import geometric_prior as geometric_prior
+from attlas_ref.probabilistic.priors import neighborhood_prior as neighborhood_prior
+from attlas_ref.probabilistic.priors import uniform_prior as uniform_prior
+from attlas_ref.probabilistic.slot_attention import slots_init as slots_init
+from attlas_ref.probabilistic.spectral_slot_count import slot_dictionary_lookup as slot_dictionary_lookup
 
 __version__: str
 __all__: list[str]
@@ -1651,4 +1668,764 @@ def high_order_attention(
     """Gate every channel by polynomials of the channels at its position.
 
     See `attlas_ref.kronecker.high_order_attention` for the lesson.
+    """
+
+def structural_prior_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    prior: Any = None,
+    log_prior: Any = None,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Mean of the values under the posterior of a latent edge.
+
+    See `attlas_ref.probabilistic.structural_prior_attention` for the lesson.
+    """
+
+def iterative_attention(
+    query: Any,
+    key: Any,
+    value: Any = None,
+    *,
+    steps: int = 1,
+    scale: float | None = None,
+    step_size: float = 1.0,
+    prior: Any = None,
+    mask: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    return_energy: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Move each query down the collapsed energy of its latent edge, then read.
+
+    See `attlas_ref.probabilistic.iterative_attention` for the lesson.
+    """
+
+def probabilistic_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    query_precision: Any = None,
+    value_precision: Any = 0.0,
+    prior: Any = "uniform",
+    value_init: Any = None,
+    mask: Any = None,
+    key_update_steps: int = 0,
+    key_prior_precision: Any = None,
+    value_fixed: Any = None,
+    value_fixed_mask: Any = None,
+    value_update_steps: int = 0,
+    value_prior_precision: Any = None,
+    anchor: str = "initial",
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Expected value under the responsibilities of a Gaussian mixture, whose keys and values may adapt first.
+
+    See `attlas_ref.probabilistic.probabilistic_attention` for the lesson.
+    """
+
+def linear_chain_marginals(
+    unary: Any,
+    pairwise: Any,
+    *,
+    mask: Any = None,
+    backend: str | None = None,
+) -> ChainMarginals:
+    """Sum over all labelings of a chain: their log partition function and the marginals of labels and pairs.
+
+    See `attlas_ref.probabilistic.linear_chain_marginals` for the lesson.
+    """
+
+def linear_chain_argmax(
+    unary: Any,
+    pairwise: Any,
+    *,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Find the highest-scoring labeling of a chain.
+
+    See `attlas_ref.probabilistic.linear_chain_argmax` for the lesson.
+    """
+
+def linear_chain_sample(
+    unary: Any,
+    pairwise: Any,
+    *,
+    uniform: Any,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Draw a labeling of a chain, each with its probability.
+
+    See `attlas_ref.probabilistic.linear_chain_sample` for the lesson.
+    """
+
+def segmentation_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    transition: Any,
+    state_bias: Any = None,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    normalize: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention to the keys that a binary chain selects.
+
+    See `attlas_ref.probabilistic.segmentation_attention` for the lesson.
+    """
+
+def semi_markov_marginals(
+    scores: Any,
+    *,
+    backend: str | None = None,
+) -> SegmentMarginals:
+    """Sum over all segmentations of a sequence: their log partition function and the marginals of segments.
+
+    See `attlas_ref.probabilistic.semi_markov_marginals` for the lesson.
+    """
+
+def tree_attention_marginals(
+    arc_scores: Any,
+    root_scores: Any,
+    *,
+    multi_root: bool = False,
+    mask: Any = None,
+    backend: str | None = None,
+) -> TreeMarginals:
+    """Sum over all dependency trees: their log partition function and the marginals of arcs and roots.
+
+    See `attlas_ref.probabilistic.tree_attention_marginals` for the lesson.
+    """
+
+def projective_tree_marginals(
+    arc_scores: Any,
+    root_scores: Any,
+    *,
+    multi_root: bool = False,
+    mask: Any = None,
+    backend: str | None = None,
+) -> TreeMarginals:
+    """Sum over all dependency trees without crossing arcs.
+
+    See `attlas_ref.probabilistic.projective_tree_marginals` for the lesson.
+    """
+
+def syntactic_attention(
+    value: Any,
+    arc_scores: Any,
+    root_scores: Any,
+    *,
+    projective: bool = False,
+    multi_root: bool = False,
+    direction: str = "parent",
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read the values of heads or dependents, weighted by the marginals of dependency trees.
+
+    See `attlas_ref.probabilistic.syntactic_attention` for the lesson.
+    """
+
+def syntactic_dependency(
+    distance: Any,
+    height: Any,
+    *,
+    distance_temperature: float = 1.0,
+    height_temperature: float = 1.0,
+    combine: str = "minimum",
+    backend: str | None = None,
+) -> Any:
+    """Return the probability that token j is the parent of token i.
+
+    See `attlas_ref.probabilistic.syntactic_dependency` for the lesson.
+    """
+
+def dependency_constrained_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    dependency: Any,
+    relation_weights: Any,
+    *,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention through the relations of a parse.
+
+    See `attlas_ref.probabilistic.dependency_constrained_attention` for the lesson.
+    """
+
+def skip_chain_crf(
+    emissions: Any,
+    tags: Any,
+    speakers: Any,
+    *,
+    start: Any,
+    end: Any,
+    self_transition: Any,
+    other_transition: Any,
+    mask: Any = None,
+    backend: str | None = None,
+) -> ConversationResult:
+    """Label a conversation by a chain with arcs to a speaker's last turn.
+
+    See `attlas_ref.probabilistic.skip_chain_crf` for the lesson.
+    """
+
+def sinkhorn_plan(
+    cost: Any,
+    *,
+    epsilon: float = 1.0,
+    row_marginal: Any = None,
+    column_marginal: Any = None,
+    steps: int = 100,
+    tolerance: float | None = None,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Return the transport plan of least cost plus entropy, after some of Sinkhorn's steps.
+
+    See `attlas_ref.probabilistic.sinkhorn_plan` for the lesson.
+    """
+
+def sinkhorn_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    epsilon: float = 1.0,
+    query_marginal: Any = None,
+    key_marginal: Any = None,
+    steps: int = 100,
+    tolerance: float | None = None,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention whose weights are a transport plan from queries to keys.
+
+    See `attlas_ref.probabilistic.sinkhorn_attention` for the lesson.
+    """
+
+def unbalanced_sinkhorn_plan(
+    cost: Any,
+    *,
+    row_marginal: Any,
+    column_marginal: Any,
+    epsilon: float = 1.0,
+    marginal_penalty: float = 1.0,
+    steps: int = 1000,
+    backend: str | None = None,
+) -> Any:
+    """Return the transport plan whose marginals may miss their targets at a price.
+
+    See `attlas_ref.probabilistic.unbalanced_sinkhorn_plan` for the lesson.
+    """
+
+def ipot_plan(
+    cost: Any,
+    *,
+    row_mask: Any = None,
+    column_mask: Any = None,
+    beta: float = 0.5,
+    steps: int = 50,
+    inner_steps: int = 1,
+    return_distance: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Return a transport plan between uniform masses by proximal point steps.
+
+    See `attlas_ref.probabilistic.ipot_plan` for the lesson.
+    """
+
+def cosine_cost(
+    x: Any,
+    y: Any,
+    *,
+    eps: float = 1e-05,
+    backend: str | None = None,
+) -> Any:
+    """Return one minus the cosine similarity of all pairs.
+
+    See `attlas_ref.probabilistic.cosine_cost` for the lesson.
+    """
+
+def conditional_transport(
+    cost: Any,
+    navigator_scores: Any = None,
+    *,
+    forward_weight: float = 0.5,
+    row_weights: Any = None,
+    column_weights: Any = None,
+    row_mask: Any = None,
+    column_mask: Any = None,
+    return_plans: bool = False,
+    backend: str | None = None,
+) -> TransportResult | TransportPlansResult:
+    """Return what it costs two sets to attend to each other.
+
+    See `attlas_ref.probabilistic.conditional_transport` for the lesson.
+    """
+
+def competitive_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    eps: float = 1e-08,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention for which the queries compete: a softmax over the queries, then a mean over the keys.
+
+    See `attlas_ref.probabilistic.competitive_attention` for the lesson.
+    """
+
+def slot_attention(
+    inputs: Any,
+    slots: Any,
+    *,
+    w_query: Any,
+    b_query: Any,
+    w_key: Any,
+    b_key: Any,
+    w_value: Any,
+    b_value: Any,
+    gru_w_input: Any,
+    gru_w_hidden: Any,
+    gru_b_input: Any,
+    gru_b_hidden: Any,
+    mlp_w1: Any,
+    mlp_b1: Any,
+    mlp_w2: Any,
+    mlp_b2: Any,
+    norm_input_gain: Any,
+    norm_input_bias: Any,
+    norm_slots_gain: Any,
+    norm_slots_bias: Any,
+    norm_mlp_gain: Any,
+    norm_mlp_bias: Any,
+    steps: int = 3,
+    eps: float = 1e-08,
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Refine slots by letting them compete for inputs.
+
+    See `attlas_ref.probabilistic.slot_attention` for the lesson.
+    """
+
+def conditional_slot_attention(
+    key: Any,
+    value: Any,
+    slots: Any,
+    *,
+    w_query: Any,
+    b_query: Any,
+    gru_w_input: Any,
+    gru_w_hidden: Any,
+    gru_b_input: Any,
+    gru_b_hidden: Any,
+    mlp_w1: Any,
+    mlp_b1: Any,
+    mlp_w2: Any,
+    mlp_b2: Any,
+    norm_slots_gain: Any,
+    norm_slots_bias: Any,
+    norm_mlp_gain: Any,
+    norm_mlp_bias: Any,
+    steps: int = 3,
+    eps: float = 1e-08,
+    mlp_output_relu: bool = True,
+    backend: str | None = None,
+) -> Any:
+    """Refine M draws of the slots over the same keys and values.
+
+    See `attlas_ref.probabilistic.conditional_slot_attention` for the lesson.
+    """
+
+def spectral_slot_count(
+    features: Any,
+    *,
+    return_properties: bool = False,
+    backend: str | None = None,
+) -> SpectrumResult | SpectrumPropertiesResult:
+    """Count the slots that a set of features calls for, by the spectrum of its cosines.
+
+    See `attlas_ref.probabilistic.spectral_slot_count` for the lesson.
+    """
+
+def combiner_fixed_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    block: int,
+    causal: bool = True,
+    summary: str = "max",
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention to the own block, and to each earlier block as a whole.
+
+    See `attlas_ref.probabilistic.combiner_fixed_attention` for the lesson.
+    """
+
+def combiner_logsparse_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    summary: str = "max",
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal attention to oneself, and to the past in groups of doubling size.
+
+    See `attlas_ref.probabilistic.combiner_logsparse_attention` for the lesson.
+    """
+
+def combiner_axial_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    summary_key: Any = None,
+    *,
+    block: int,
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal attention to the own row of a grid, and to each earlier row as the token above has read it.
+
+    See `attlas_ref.probabilistic.combiner_axial_attention` for the lesson.
+    """
+
+def combiner_mixture_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    block: int,
+    summary: str = "max",
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Causal attention to the own row and column of a grid, and to all others by rows and by columns.
+
+    See `attlas_ref.probabilistic.combiner_mixture_attention` for the lesson.
+    """
+
+def gaussian_blur_2d(
+    x: Any,
+    *,
+    kernel_size: int,
+    sigma: float,
+    backend: str | None = None,
+) -> Any:
+    """Blur maps with a Gaussian kernel and mirrored edges.
+
+    See `attlas_ref.probabilistic.gaussian_blur_2d` for the lesson.
+    """
+
+def smoothed_energy_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    sigma: float,
+    height: int,
+    width: int,
+    kernel_size: int | None = None,
+    scale: float | None = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Softmax attention with queries that are blurred over a grid.
+
+    See `attlas_ref.probabilistic.smoothed_energy_attention` for the lesson.
+    """
+
+def identity_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Give each query the value at its own place.
+
+    See `attlas_ref.probabilistic.identity_attention` for the lesson.
+    """
+
+def attention_guidance(
+    conditional: Any,
+    perturbed: Any,
+    *,
+    unconditional: Any = None,
+    guidance_scale: float = 1.0,
+    perturbed_scale: float,
+    backend: str | None = None,
+) -> Any:
+    """Extrapolate from a perturbed prediction through the conditional one.
+
+    See `attlas_ref.probabilistic.attention_guidance` for the lesson.
+    """
+
+def sag_degrade(
+    latents: Any,
+    attention_weights: Any,
+    *,
+    map_height: int,
+    map_width: int,
+    kernel_size: int = 9,
+    sigma: float = 1.0,
+    threshold: float = 1.0,
+    backend: str | None = None,
+) -> Any:
+    """Blur a picture where self-attention gathers more than a threshold.
+
+    See `attlas_ref.probabilistic.sag_degrade` for the lesson.
+    """
+
+def gaussian_adaptive_attention(
+    x: Any,
+    *,
+    mean_offset: Any,
+    spread: Any,
+    axis: int = -1,
+    heads: int = 1,
+    eps: float = 1e-08,
+    mask: Any = None,
+    padding: str = "ignore",
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Weight each number by a product of Gaussians around the mean of its axis.
+
+    See `attlas_ref.probabilistic.gaussian_adaptive_attention` for the lesson.
+    """
+
+def latent_alignment_bounds(
+    log_prior: Any,
+    log_likelihood: Any,
+    log_posterior: Any = None,
+    *,
+    mask: Any = None,
+    backend: str | None = None,
+) -> LatentBounds:
+    """Return the log likelihood of a latent alignment, and the bounds below it.
+
+    See `attlas_ref.variational.latent_alignment_bounds` for the lesson.
+    """
+
+def importance_weighted_bound(
+    log_prior: Any,
+    log_likelihood: Any,
+    log_posterior: Any,
+    *,
+    samples: Any,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Estimate the log likelihood of a latent alignment from K samples of q.
+
+    See `attlas_ref.variational.importance_weighted_bound` for the lesson.
+    """
+
+def soft_alignment_log_likelihood(
+    query: Any,
+    memory: Any,
+    *,
+    w_score: Any,
+    w_output: Any,
+    w_vocab: Any,
+    b_vocab: Any = None,
+    mask: Any = None,
+    return_details: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Log probabilities of the words under soft attention, with those under each alignment on request.
+
+    See `attlas_ref.variational.soft_alignment_log_likelihood` for the lesson.
+    """
+
+def hard_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    uniform: Any = None,
+    temperature: float = 1.0,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    return_index: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention that reads the value of one key: the best, or one drawn by its weight.
+
+    See `attlas_ref.variational.hard_attention` for the lesson.
+    """
+
+def gumbel_softmax_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    uniform: Any,
+    temperature: float = 1.0,
+    hard: bool = False,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    causal: bool = False,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention with a relaxed draw: the softmax of scores with Gumbel noise.
+
+    See `attlas_ref.variational.gumbel_softmax_attention` for the lesson.
+    """
+
+def alignment_score_gradient(
+    logits: Any,
+    rewards: Any,
+    *,
+    samples: Any = None,
+    baseline: Any = 0.0,
+    entropy_weight: float = 0.0,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Gradient of the expected reward with respect to the logits of the alignment.
+
+    See `attlas_ref.variational.alignment_score_gradient` for the lesson.
+    """
+
+def dirichlet_attention(
+    concentration: Any,
+    value: Any,
+    *,
+    gamma: Any = None,
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention with the mean weights of a Dirichlet distribution, or with a draw from it.
+
+    See `attlas_ref.variational.dirichlet_attention` for the lesson.
+    """
+
+def dirichlet_kl(
+    concentration: Any,
+    prior_concentration: Any,
+    *,
+    backend: str | None = None,
+) -> Any:
+    """Kullback-Leibler divergence of a Dirichlet distribution from another.
+
+    See `attlas_ref.variational.dirichlet_kl` for the lesson.
+    """
+
+def show_attend_attention(
+    hidden: Any,
+    annotations: Any,
+    *,
+    w_annotation: Any,
+    b_annotation: Any,
+    w_hidden: Any,
+    b_hidden: Any,
+    w_score: Any,
+    b_score: float = 0.0,
+    w_gate: Any = None,
+    b_gate: Any = None,
+    activation: str = "tanh",
+    mask: Any = None,
+    return_weights: bool = False,
+    return_gate: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Additive attention of a caption's states to the regions of an image, gated by the state.
+
+    See `attlas_ref.variational.show_attend_attention` for the lesson.
+    """
+
+def doubly_stochastic_penalty(
+    weights: Any,
+    *,
+    target: float = 1.0,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Squared distance of the column sums of attention weights from a target.
+
+    See `attlas_ref.variational.doubly_stochastic_penalty` for the lesson.
+    """
+
+def sentinel_gate(
+    x: Any,
+    hidden_previous: Any,
+    cell: Any,
+    *,
+    w_input: Any,
+    w_hidden: Any,
+    backend: str | None = None,
+) -> Any:
+    """Gate the memory cell of an LSTM into a sentinel.
+
+    See `attlas_ref.variational.sentinel_gate` for the lesson.
+    """
+
+def visual_sentinel_attention(
+    hidden: Any,
+    features: Any,
+    sentinel: Any,
+    *,
+    w_feature: Any,
+    w_hidden: Any,
+    w_sentinel: Any,
+    w_score: Any,
+    mask: Any = None,
+    return_weights: bool = False,
+    return_sentinel: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention to the regions of an image and to a sentinel that stands for not looking.
+
+    See `attlas_ref.variational.visual_sentinel_attention` for the lesson.
     """

@@ -309,10 +309,11 @@ def kind_of_call(call: Bound) -> tuple[Kind, Any]:
 
 def _arrays_of(call: Bound) -> Iterator[tuple[str, Any]]:
     for name, value in {**call.arrays, **call.options}.items():
-        if stays_on_host(call, name):
-            continue
+        if stays_on_host(call, name) or isinstance(call.record.options.get(name), Indices):
+            continue  # the check has made a NumPy array of it
         for part in value if isinstance(value, tuple) else (value,):
-            if hasattr(part, "shape"):
+            # A number among the options is of no kind.
+            if hasattr(part, "shape") and (name in call.arrays or part.shape):
                 yield name, part
 
 

@@ -88,7 +88,7 @@ def formulation_page(record: Record, caption: str) -> str:
         "gradient": f"[`{record.vjp}`]({text.address(record.vjp, record)})" if record.vjp else "",
         "source": text.source(record.source),
         "family": f"[{record.family}](index.md)",
-        "try it": f"`attlas {'show' if record.kind == 'U' else 'compare'} {record.name}`",
+        "try it": f"`attlas compare {record.name}`",
     }
     return FORMULATION.format(
         name=record.name,

@@ -31,8 +31,10 @@ def _expected(call: Call, batch: tuple[int, ...]) -> list[tuple[int, ...]]:
     sizes |= {letter: call.options.get(letter) or sizes[other] for letter, other in record.counts.items()}
     drawn = np.broadcast_shapes(*(a.shape[: a.ndim - len(c)] for a, c in zip(arrays, cores_of(record), strict=True)))
     assert drawn == batch or record.arrange
-    leading = () if record.pools_batch else drawn
-    return [(*leading, *(size_of(letter, sizes) for letter in core)) for core in result_cores_of(record)]
+    return [
+        (*(() if record.pools_batch or place in record.pooled else drawn), *(size_of(letter, sizes) for letter in core))
+        for place, core in enumerate(result_cores_of(record))
+    ]
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2,), (2, 3)])
@@ -96,6 +98,17 @@ def test_a_broadcast_argument_acts_as_its_copies(candidate: Candidate, name: str
     for given, copied in zip(flat(call.by(candidate)), flat(candidate(name, *copies, **options)), strict=True):
         assert np.broadcast_shapes(given.shape, copied.shape) == copied.shape
         assert np.array_equal(np.isfinite(np.broadcast_to(given, copied.shape)), np.isfinite(copied))
+
+
+@pytest.mark.formulations.with_args(lambda r: r.takes == ("query", "key", "value") and r.returns_weights)
+def test_weights_do_not_know_how_many_values_they_are_for(candidate: Candidate, name: str) -> None:
+    call = example_call(name, np.random.default_rng(0), {"m": 6, "n": 6, "d": 3, "e": 3}, return_weights=True)
+    query, key, value = call.arrays
+    weights = call.by(candidate).weights
+    several = call.given(query, key, np.array(np.broadcast_to(value, (2, 3, *value.shape)))).by(candidate).weights
+    # A matrix product of another size may sum in another order.
+    rounding = 64 * np.finfo(weights.dtype).eps
+    np.testing.assert_allclose(several, np.broadcast_to(weights, several.shape), rtol=rounding, atol=rounding)
 
 
 @pytest.mark.parametrize("record", all_records(), ids=lambda record: record.name)

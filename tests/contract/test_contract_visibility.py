@@ -8,13 +8,18 @@ import pytest
 from attlas_ref.contract import Array
 from attlas_ref.records import find
 from attlas_ref.testing import Call, Candidate, Plan, assert_within_budget, build, high_and_lows
+from attlas_ref.testing.laws.dense import COUPLED
 from attlas_ref.testing.laws.inputs import is_attention
 from attlas_ref.testing.pairs import is_dense, visible_in
 
 ATTENTION = pytest.mark.formulations.with_args(is_attention)
-ROW_BY_ROW = pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name != "reversed_attention")
+ROW_BY_ROW = pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name not in COUPLED)
 """A row of weights depends on the row's own scores: not where they are normalized over the queries."""
+BY_KEY = pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name != "sinkhorn_attention")
+"""A key reaches those that see it: not where they compete for other keys with the rest."""
 WEIGHTS = pytest.mark.formulations.with_args(lambda record: is_attention(record) and record.returns_weights)
+READS_ALL = pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name != "hard_attention")
+"""Every visible value has a weight: not where one is chosen and the others are not read."""
 STRANGE = pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
 
 SIZES = {"m": 4, "n": 6, "d": 3, "e": 2}
@@ -30,7 +35,7 @@ def _planted(array: np.ndarray, place: Any, strange: float) -> np.ndarray:
     return changed
 
 
-@ATTENTION
+@READS_ALL
 @pytest.mark.parametrize(("m", "n"), [(3, 3), (2, 5), (5, 2), (1, 4), (4, 1)])
 def test_causal_lets_the_last_query_see_the_last_key(candidate: Candidate, name: str, m: int, n: int) -> None:
     # A value with a NaN in row j makes exactly the queries that see key j NaN.
@@ -87,7 +92,7 @@ def test_what_stands_behind_the_mask_cannot_leak(candidate: Candidate, name: str
     assert_within_budget(fouled.by(candidate), high, lows)
 
 
-@ATTENTION
+@BY_KEY
 def test_a_visible_nan_in_a_key_reaches_exactly_the_queries_that_see_it(candidate: Candidate, name: str) -> None:
     call = _call(name, mask="random")
     query, key, value = call.arrays
@@ -96,7 +101,7 @@ def test_a_visible_nan_in_a_key_reaches_exactly_the_queries_that_see_it(candidat
         np.testing.assert_array_equal(np.isnan(output), np.broadcast_to(visible_in(call)[..., j, None], output.shape))
 
 
-@ATTENTION
+@READS_ALL
 def test_a_visible_nan_in_a_value_reaches_exactly_its_column(candidate: Candidate, name: str) -> None:
     call = _call(name, mask="random")
     query, key, value = call.arrays
@@ -135,7 +140,7 @@ def test_hidden_weights_are_zero_also_beside_a_visible_nan(candidate: Candidate,
         assert np.isnan(weights[visible_in(call)[..., j]]).any(axis=-1).all()
 
 
-@WEIGHTS
+@pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.returns_weights and r.name != "hard_attention")
 def test_weights_are_zero_where_nothing_is_seen_and_not_elsewhere(candidate: Candidate, name: str) -> None:
     equal_scores = {"scale": 0.0} if "scale" in find(name).options else {"beta": 1e-9}
     call = _call(name, mask="random", return_weights=True, **equal_scores).given(bias=np.ones((4, 6)))

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import pickle
 import pydoc
 import subprocess
@@ -21,8 +22,14 @@ HEAVY = ("numba", "llvmlite", "cupy", "torch", "jax", "scipy", "array_api_compat
 NAMES = pytest.mark.parametrize("name", [record.name for record in all_records() if record.runs])
 
 
-def in_a_fresh_process(code, *arguments):
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+def in_a_fresh_process(code, *arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
@@ -34,13 +41,17 @@ def test_importing_loads_nothing_heavy(package):
     assert not [module for module in loaded if module.split(".")[0] in HEAVY]
 
 
-def test_importing_costs_less_than_importing_numpy():
-    """So that the two together stay well under 0.2 s wherever NumPy itself does; the quickest of several counts."""
+def test_importing_costs_less_than_importing_numpy(tmp_path):
+    """So that the two together stay well under 0.2 s wherever NumPy itself does; the quickest of several counts.
+
+    The first of them compiles, as the first import on any machine does.
+    """
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     code = (
         "import json, time; start = time.perf_counter(); import numpy; loaded = time.perf_counter(); import attlas;"
         "print(json.dumps([loaded - start, time.perf_counter() - loaded]))"
     )
-    times = [in_a_fresh_process(code) for _ in range(5)]
+    times = [in_a_fresh_process(code, **compiled) for _ in range(6)]
     assert min(own for _, own in times) < min(numpy for numpy, _ in times)
 
 

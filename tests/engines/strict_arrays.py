@@ -11,14 +11,14 @@ import numpy as np
 
 FUNCTIONS = [
     "abs", "arange", "arccos", "broadcast_to", "concatenate", "cumprod", "cumsum", "empty", "exp", "floor", "full_like",
-    "isfinite", "log", "logaddexp", "maximum", "minimum", "moveaxis", "sign", "sort", "sqrt", "stack",
+    "isfinite", "isnan", "log", "log1p", "logaddexp", "maximum", "minimum", "moveaxis", "sign", "sort", "sqrt", "stack",
     "take_along_axis", "tanh", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 OPERATORS = [
     "add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "pow", "and_", "or_", "eq", "ne", "lt", "le", "gt",
     "ge",
 ]  # fmt: skip
-METHODS = ["sum", "max", "min", "any", "all", "swapaxes", "astype", "reshape", "copy"]
+METHODS = ["sum", "max", "min", "argmax", "any", "all", "swapaxes", "astype", "reshape", "copy"]
 
 
 class StrictArray:
@@ -62,6 +62,9 @@ class StrictArray:
 
     def __neg__(self):
         return StrictArray(-self._entries)
+
+    def __abs__(self):
+        return StrictArray(abs(self._entries))
 
     def get(self):
         StrictArray.host_reads += 1

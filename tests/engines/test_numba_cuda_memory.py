@@ -4,11 +4,11 @@ That the results are right for every call is tested for all engines at once. Her
 smaller than the arrays in every way they can be, and calls take the paths that few draws take.
 """
 
-import ctypes
 from typing import Any
 
 import numpy as np
 import pytest
+from views_on_a_gpu import assert_views_are_read
 
 from attlas.dispatch import call_on
 from attlas.engines import TABLE, simulated
@@ -20,7 +20,7 @@ from attlas_ref.testing.budget import assert_within_budget, error_in_budgets, hi
 if not simulated():
     pytest.skip("needs Numba's CUDA simulator: set NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
-from attlas.numba_cuda import assemble, bands, memory, operands, target
+from attlas.numba_cuda import assemble, bands, operands, target
 from attlas.numba_cuda.blocks import Block
 from attlas.numba_cuda.memory import (
     associative,
@@ -191,40 +191,11 @@ def test_rows_from_the_last_to_the_first_and_columns_apart(name: str) -> None:
     assert bits(computed(name, *turned, **options)) == plain
 
 
-class Described:
-    """An array that can only be reached as one on a GPU can: by address, shape and strides."""
-
-    def __init__(self, array: Any) -> None:
-        self.array, self.shape = array, array.shape
-        self.__cuda_array_interface__ = {
-            "shape": array.shape,
-            "typestr": array.dtype.str,
-            "data": (array.__array_interface__["data"][0], True),
-            "strides": None if array.flags.c_contiguous else array.strides,
-            "version": 3,
-        }
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_views_of_arrays_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def memory_at(pointer: int, extent: int, dtype: Any, stream: Any) -> Any:
-        raw = (ctypes.c_char * (extent * dtype.itemsize)).from_address(pointer)
-        return target.upload(np.frombuffer(raw, dtype))
-
-    def described(value: Any) -> Any:
-        return Described(value) if isinstance(value, np.ndarray) else value
-
     arrays, given = call_of(name, 5, 7)
     arrays = tuple(np.asfortranarray(array)[..., ::-1, :] for array in arrays)
-    signature = find(name).python_signature.parameters.values()
-    options = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY} | given
-    expected = computed(name, *arrays, **given)
-    monkeypatch.setattr(operands, "memory_of", memory_at)
-    found = getattr(memory, name)(
-        *map(described, arrays), **{option: described(value) for option, value in options.items()}
-    )
-    for one, other in zip(flat(found), flat(expected), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_views_are_read(name, arrays, given, computed(name, *arrays, **given), monkeypatch)
 
 
 # Hopfield networks

@@ -4,11 +4,11 @@ That the results are right for every call is tested for all engines at once. Her
 in every way they can be, and calls take the paths that no draw takes.
 """
 
-import ctypes
 from typing import Any
 
 import numpy as np
 import pytest
+from views_on_a_gpu import assert_views_are_read
 
 from attlas.dispatch import call_on
 from attlas.engines import TABLE, simulated
@@ -19,7 +19,7 @@ from attlas_ref.testing.budget import assert_within_budget, high_and_lows
 if not simulated():
     pytest.skip("needs Numba's CUDA simulator: set NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
-from attlas.numba_cuda import assemble, dotproduct, normalizers, operands, prefix, target
+from attlas.numba_cuda import assemble, dotproduct, operands, prefix, target
 from attlas.numba_cuda.blocks import Block
 
 NAMES = (
@@ -232,37 +232,10 @@ def test_the_state_of_no_tokens_is_empty() -> None:
     assert not state.accumulator.any()
 
 
-class Described:
-    """An array that can only be reached as one on a GPU can: by address, shape and strides."""
-
-    def __init__(self, array: Any) -> None:
-        self.array, self.shape = array, array.shape
-        self.__cuda_array_interface__ = {
-            "shape": array.shape,
-            "typestr": array.dtype.str,
-            "data": (array.__array_interface__["data"][0], True),
-            "strides": None if array.flags.c_contiguous else array.strides,
-            "version": 3,
-        }
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_views_of_arrays_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def memory_at(pointer: int, extent: int, dtype: Any, stream: Any) -> Any:
-        raw = (ctypes.c_char * (extent * dtype.itemsize)).from_address(pointer)
-        return target.upload(np.frombuffer(raw, dtype))
-
-    def described(value: Any) -> Any:
-        return Described(value) if isinstance(value, np.ndarray) else value
-
     arrays, given = call_of(name, 5, 7)
     arrays = tuple(np.asfortranarray(array)[..., ::-1, :] if array.ndim > 1 else array[::-1] for array in arrays)
     if name == "prefix_attention":
         given["state"] = computed(name, *arrays, **given).state
-    signature = find(name).python_signature.parameters.values()
-    options = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY} | given
-    expected = computed(name, *arrays, **given)
-    monkeypatch.setattr(operands, "memory_of", memory_at)
-    engine = normalizers if find(name).family == "normalizers" else dotproduct
-    options = {key: tuple(map(described, v)) if isinstance(v, tuple) else described(v) for key, v in options.items()}
-    assert_same(getattr(engine, name)(*map(described, arrays), **options), expected)
+    assert_views_are_read(name, arrays, given, computed(name, *arrays, **given), monkeypatch)

@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calls_of_polynomials import (
+    BACKWARD,
+    check_hidden_keys_are_not_felt,
+    check_infinite_values_are_summed_pair_by_pair,
+    check_many_chunks,
+)
 
 import attlas
-from attlas.numba_cpu.kronecker import factorized, fastmax, powers
+from attlas import polynomials
+from attlas.numba_cpu.kronecker import causal as chunked
+from attlas.numba_cpu.kronecker import factorized, fastmax
 from attlas_ref.testing import assert_within_budget, high_and_lows
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -135,12 +143,12 @@ def test_no_cube_stands_in_memory() -> None:
 
 def test_monomials_are_all_of_them_with_their_factorials() -> None:
     for width, degree in itertools.product((1, 2, 4), (0, 1, 3, 4)):
-        table = powers.monomials_of(width, degree)
+        table = polynomials.monomials_of(width, degree)
         made = [tuple(row[1 : 1 + row[0]].tolist()) for row in table.powers]
         lengths = range(degree + 1)
         expected = [a for length in lengths for a in itertools.combinations_with_replacement(range(width), length)]
         assert sorted(made) == sorted(expected)
-        assert len(made) == powers.count_monomials(width, degree) == table.number
+        assert len(made) == polynomials.count_monomials(width, degree) == table.number
         factorials = [np.prod([float(np.prod(range(1, n + 1))) for n in Counter(a).values()]) for a in made]
         np.testing.assert_allclose(1 / table.shares, factorials, rtol=1e-15)
 
@@ -253,6 +261,26 @@ def test_factorized_gradients_of_hidden_keys_are_exactly_zero() -> None:
         np.testing.assert_array_equal(before, after)
     assert not clean.grad_key[~keep].any()
     assert not clean.grad_value[~keep].any()
+
+
+def computed(name: str, *arrays: Any, **options: Any) -> Any:
+    return getattr(attlas, name)(*arrays, **options)
+
+
+@dtypes
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+@pytest.mark.parametrize(("m", "n"), [(40, 40), (19, 60), (60, 19), (12, 12), (1, 50)])
+def test_causal_gradients_in_many_chunks(m: int, n: int, order: int, dtype: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(fastmax, "factorized_pays", lambda *call, **more: True)
+    monkeypatch.setattr(chunked, "CHUNK", 5)
+    check_many_chunks(computed, BACKWARD, m, n, order, causal=True, dtype=dtype)
+
+
+def test_what_is_hidden_or_infinite_in_causal_gradients(monkeypatch: Any) -> None:
+    monkeypatch.setattr(fastmax, "factorized_pays", lambda *call, **more: True)
+    monkeypatch.setattr(chunked, "CHUNK", 5)
+    check_hidden_keys_are_not_felt(computed, 30, causal=True)
+    check_infinite_values_are_summed_pair_by_pair(computed, 30, causal=True)
 
 
 @pytest.mark.parametrize(("degree", "d"), [(0, 3), (3, 4), (4, 7)])

@@ -11,3 +11,8 @@ def torch() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip("torch", reason="PyTorch is the optional extra 'peers'")
+
+
+@pytest.fixture
+def struct(torch: Any) -> Any:
+    return pytest.importorskip("torch_struct", reason="torch-struct is in the optional extra 'peers'")

@@ -250,7 +250,7 @@ def test_stacked_cross_attention_is_its_definition() -> None:
 
 
 def test_coulomb_graph_attention_is_its_definition() -> None:
-    features, adjacency, power = random(4, 3), np.abs(random(4, 4)), random(4, 4)
+    features, adjacency, power = random(4, 3), RNG.uniform(0.5, 2.0, (4, 4)), random(4, 4)
     weight, bias, matrix = random(3, 2), random(4, 2), random(4, 2)
     projected = features @ weight + bias
     potential = np.exp(adjacency**power)

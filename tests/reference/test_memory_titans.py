@@ -58,7 +58,7 @@ def test_the_linear_memory_descends_the_gradient_of_its_error(chunk_size: int) -
 @pytest.mark.parametrize("activation", ["gelu", "identity"])
 def test_the_network_descends_the_gradient_of_its_error(activation: str, chunk_size: int) -> None:
     act = ACTIVATIONS[activation]
-    weights = [RNG.normal(size=(D, H)), RNG.normal(size=(H, E))]
+    weights = [RNG.normal(scale=0.5, size=(D, H)), RNG.normal(scale=0.5, size=(H, E))]
     expected, last, _ = learned(
         lambda x, W1, W2: act(x @ W1) @ W2, weights, [np.zeros((D, H)), np.zeros((H, E))], chunk_size
     )
@@ -92,7 +92,7 @@ def test_a_memory_that_forgets_all_still_knows_the_past_through_its_error() -> N
 
 
 def test_a_network_that_is_cut_goes_on_only_without_momentum() -> None:
-    weights = [RNG.normal(size=(D, H)), RNG.normal(size=(H, E))]
+    weights = [RNG.normal(scale=0.5, size=(D, H)), RNG.normal(scale=0.5, size=(H, E))]
     whole = attlas_ref.titans_mlp_memory(QUERY, KEY, VALUE, *weights, **RATES)
     first = attlas_ref.titans_mlp_memory(
         QUERY[:3], KEY[:3], VALUE[:3], *weights, **{name: rate[:3] for name, rate in RATES.items()}, return_state=True

@@ -26,7 +26,7 @@ def drawn_call(
     arrays: Collection[str] = (),
 ) -> Call:
     """Draw a call with these optional arrays; options without a default get the same value every time."""
-    required = example_call(record.name, np.random.default_rng(0)).options
+    required = example_call(record.name, np.random.default_rng(0), sizes).options
     given = {name: value for name, value in required.items() if isinstance(record.options[name], PLAIN)}
     call = example_call(record.name, rng, sizes, batch, dtype, given=arrays, **{**given, **options})
     for array in call.every_array():
@@ -65,6 +65,7 @@ def _changed(call: Call, change: Callable[[Any, Any], Any]) -> Call:
     def one(value: Any, core: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(one, value, core)) if any(hasattr(part, "shape") for part in value) else value
+        value = np.asarray(value) if isinstance(value, list) and core else value  # indices
         return change(value, core) if hasattr(value, "shape") else value
 
     cores = {name: option.cores if isinstance(option, Partial) else in_line(getattr(option, "core", ()), PARTS)

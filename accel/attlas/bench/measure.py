@@ -106,7 +106,7 @@ def _errors(
     record: Record, outcome: Race, batch: tuple[int, ...], names: Collection[str], checked: tuple[str, int] | None
 ) -> dict[str, float]:
     """Check the results of the last timed round, on the last member of the batch where leading axes are independent."""
-    batch = () if record.pools_batch else batch
+    batch = () if record.pools_batch or record.pooled else batch
     call = member(outcome.call, batch)
     place: tuple[Any, ...] = (-1,) * len(batch)
     if checked is not None:

@@ -21,7 +21,8 @@ WIDTH = 64
 """The size of every letter that a case leaves open."""
 CHECKED_QUERIES = 2048
 """With more queries only the last few are checked."""
-FEW_ROWS = 16
+FEW_ROWS = 64
+"""A block of those formulations whose first tokens do not depend on later ones."""
 
 
 def run_case(case: Case, engine: str = "numba", budget_seconds: float = 1.0) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attlas_ref.contract.signature import Core
+from attlas_ref.contract.signature import Core, size_of
 from attlas_ref.records import Record
 from attlas_ref.testing.drawn import cores_of, result_cores_of
 
@@ -52,10 +52,13 @@ def work_of(
     if {"m", "n"} <= {core[0] for core in inputs if core}:
         products += [sizes[core[1]] for core in outputs if len(core) == 2 and core[0] in "mn" and core[1] in sizes]
     pairs = _visible_pairs(sizes, bool((options or {}).get("causal"))) if products else 0
-    # A result may have a width that no argument has by itself.
-    outputs_of_sizes = [core for core in outputs if all(letter in sizes for letter in core)]
-    elements = sum(math.prod(sizes[letter] for letter in core) for core in (*inputs, *outputs_of_sizes))
+    elements = sum(_entries(core, sizes) for core in (*inputs, *outputs))
     return Work(2 * members * pairs * sum(products), members * elements * ITEMSIZE[dtype])
+
+
+def _entries(core: Core, sizes: Mapping[str, int]) -> int:
+    """How many entries an array has; none is counted of a result with a width that no argument has by itself."""
+    return math.prod(size_of(letter, sizes) or 0 for letter in core)
 
 
 def _widths(cores: Iterable[Core], rows: str) -> set[str]:

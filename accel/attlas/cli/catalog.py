@@ -156,6 +156,7 @@ def describe_option(option: Option) -> str:
     elif isinstance(option, Array):
         shape = ", ".join(("...", *option.core))
         words = f"({shape}) {'boolean' if option.boolean else 'real'} array"
+        words = " or ".join([*map(repr, option.words), words])
     elif isinstance(option, Partial):
         words = "a tuple of arrays (" + ", ".join(f"({', '.join(('...', *core))})" for core in option.cores) + ")"
     elif isinstance(option, Integers):

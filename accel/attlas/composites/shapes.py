@@ -1,6 +1,6 @@
-"""Joining arrays whose leading axes broadcast."""
+"""Joining, turning and cutting arrays whose leading axes broadcast."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,3 +26,29 @@ def spread(xp: Any, array: Any, *leading: Sequence[int]) -> Any:
     """
     shape = np.broadcast_shapes(array.shape[:-2], *leading)
     return xp.broadcast_to(array, (*shape, *array.shape[-2:]))
+
+
+def turned(pairs: Any) -> Any:
+    """Return what broadcasts to (..., m, n) such that it broadcasts to (..., n, m)."""
+    if pairs is None:
+        return None
+    return pairs[(None,) * (2 - pairs.ndim)].swapaxes(-1, -2)
+
+
+def held(array: Any) -> Any:
+    """Return what an array holds: one entry of each axis along which it repeats itself.
+
+    A function of all entries is then as small as the array, not as what it broadcasts to.
+    """
+    return array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
+
+
+ENTRIES = 2**22
+"""How many numbers a composition holds at a time, of those that it makes for pairs."""
+
+
+def row_blocks(rows: int, width: int) -> Iterator[slice]:
+    """Yield some rows after the other, so many that their pairs are at most `ENTRIES` numbers; one block of none."""
+    step = max(1, ENTRIES // max(1, width))
+    for start in range(0, max(rows, 1), step):
+        yield slice(start, start + step)

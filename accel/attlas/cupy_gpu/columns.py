@@ -65,17 +65,7 @@ def reversed_attention(
     gate = None if sender_gate is None else sender_gate[..., None, :]
     pairs = Tiles(query, key, mask=mask, bias=bias, causal=causal)
     xp, score = pairs.xp, dot_scores(query, key, scale, bias)
-    total = pairs.zeros(pairs.pair_leading, 1, pairs.n)
-    maximum = total - math.inf
-    for band in pairs.bands():
-        for tile, visible in pairs.along(band):
-            scores = pairs.select(visible, score(tile), -math.inf)
-            highest, sums = tile.of_pairs(maximum), tile.of_pairs(total)
-            larger = xp.maximum(highest, scores.max(axis=-2, keepdims=True))
-            shift = finite_shift(pairs, larger)
-            sums[...] = sums * xp.exp(highest - shift) + xp.exp(scores - shift).sum(axis=-2, keepdims=True)
-            highest[...] = larger
-    shift, divisor = finite_shift(pairs, maximum), nonzero(pairs, total)
+    shift, divisor = softmax_of_columns(pairs, score)
     gated = query if gate is None else query + 0 * gate[..., :, :0].sum(axis=-1, keepdims=True)
     tiles = Tiles(gated, key, value, mask=mask, bias=bias, causal=causal)
 
@@ -131,3 +121,18 @@ def stacked_cross_attention(
         return tile.of_pairs(heat) * (rectified(tile) / tile.of_pairs(norm))
 
     return softmax_attended(tiles, score, value, return_weights)
+
+
+def softmax_of_columns(pairs: Tiles, score: Score) -> tuple[Any, Any]:
+    """Return what softmaxes over the queries subtract from each key's scores and divide by, (..., 1, n)."""
+    xp, total = pairs.xp, pairs.zeros(pairs.pair_leading, 1, pairs.n)
+    maximum = total - math.inf
+    for band in pairs.bands():
+        for tile, visible in pairs.along(band):
+            scores = pairs.select(visible, score(tile), -math.inf)
+            highest, sums = tile.of_pairs(maximum), tile.of_pairs(total)
+            larger = xp.maximum(highest, scores.max(axis=-2, keepdims=True))
+            shift = finite_shift(pairs, larger)
+            sums[...] = sums * xp.exp(highest - shift) + xp.exp(scores - shift).sum(axis=-2, keepdims=True)
+            highest[...] = larger
+    return finite_shift(pairs, maximum), nonzero(pairs, total)

@@ -16,7 +16,7 @@ from array_api_compat import array_namespace
 from attlas_ref.contract import RelationalResult
 
 from .streams import nonzero, softmax_attended, softmax_partial, softmax_weights, summed_values
-from .tile import ALL, TILE_ENTRIES, Score, Tile, Tiles, dot_scores, plus_bias, transposed
+from .tile import ALL, TILE_ENTRIES, Score, Tile, Tiles, dot_scores, logistic, plus_bias, transposed
 
 __all__ = [
     "additive_attention",
@@ -45,6 +45,11 @@ def sum_of_units(query: Any, key: Any, factors: Any, bend: Bend) -> Score:
 def leaky(xp: Any, slope: float) -> Bend:
     """Make LeakyReLU."""
     return lambda x: xp.where(x > 0, x, slope * x)
+
+
+def rectifier(xp: Any) -> Bend:
+    """Make ReLU."""
+    return lambda x: xp.maximum(x, 0)
 
 
 def additive_attention(
@@ -88,9 +93,7 @@ def neural_attention(
     query, key = query @ weight1[:p] + bias1, key @ weight1[p:]
     tiles = Tiles(query, key, value, mask=mask, bias=None, causal=causal)
     xp = tiles.xp
-
-    def rectified(x: Any) -> Any:
-        return xp.maximum(x, 0)
+    rectified = rectifier(xp)
 
     def network(tile: Tile) -> Any:
         q, k = tile.of_queries(query)[..., :, None, :], tile.of_keys(key)[..., None, :, :]
@@ -224,7 +227,7 @@ def _activated(xp: Any, relations: Any, activation: str) -> Any:
     if activation == "tanh":
         return xp.tanh(relations)
     if activation == "sigmoid":
-        return xp.exp(xp.minimum(relations, 0)) / (1 + xp.exp(-xp.abs(relations)))
+        return logistic(xp, relations)
     if activation == "softmax" and relations.shape[-3]:
         largest = relations.max(axis=-3, keepdims=True)
         powers = xp.exp(relations - xp.where(largest == -math.inf, 0, largest))

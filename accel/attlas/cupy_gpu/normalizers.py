@@ -7,7 +7,7 @@ from .columns import cog_attention, reversed_attention
 from .coupled import topk_softmax_attention
 from .simplex import entmax, entmax_attention, entmax_vjp, sparsemax, sparsemax_attention, sparsemax_vjp
 from .streams import softmax_attended, summed_attended
-from .tile import Tile, Tiles, dot_scores
+from .tile import Tile, Tiles, dot_scores, logistic
 
 __all__ = [
     "cog_attention",
@@ -43,9 +43,7 @@ def sigmoid_attention(
     shift = -math.log(max(tiles.n, 1)) if offset is None else offset
 
     def weight(tile: Tile) -> Any:
-        x = score(tile) + shift
-        # exp(min(x, 0)) / (1 + exp(-|x|)) overflows on neither side and keeps its digits on both.
-        return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+        return logistic(xp, score(tile) + shift)
 
     return summed_attended(tiles, weight, value, return_weights)
 

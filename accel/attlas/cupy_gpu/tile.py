@@ -85,6 +85,7 @@ class Tiles:
         columns: int | None = None,
         whole_rows: bool = False,
         together: int = 0,
+        scored: Sequence[Any] = (),
     ) -> None:
         """Plan the tiles.
 
@@ -104,12 +105,14 @@ class Tiles:
             Every tile holds all keys, and as many queries as the limits then allow.
         together : int
             How many of the last leading axes no band splits.
+        scored : arrays
+            Of two or more axes, which have a say in the scores: their leading axes are those of the pairs too.
         """
         self.xp = array_namespace(query)
         self.dtype = query.dtype
         self.m, self.n = query.shape[-2], key.shape[-2]
         self.mask, self.together = mask, together
-        optional = [array.shape[:-2] for array in (mask, bias) if array is not None]
+        optional = [array.shape[:-2] for array in (mask, bias, *scored) if array is not None]
         self.pair_leading = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], *optional)
         self.leading = np.broadcast_shapes(self.pair_leading, *(array.shape[:-2] for array in others))
         self.rows = max(1, min(self.m, rows or ROWS, ROWS))
@@ -173,7 +176,7 @@ class Tiles:
         term that is not, or overflows; then the rows are looked at one by one.) With `selects`, a formulation hides
         pairs of its own.
         """
-        if not selects and self.mask is None and self.offset is None:
+        if factor.size == 0 or (not selects and self.mask is None and self.offset is None):
             return None
         if bool(self.xp.isfinite(factor.sum())):
             return None
@@ -228,6 +231,11 @@ def plus_bias(scores: Any, tile: Tile, bias: Any) -> Any:
 def transposed(matrices: Any) -> Any:
     """Return the view with the last two axes exchanged."""
     return matrices.swapaxes(-1, -2)
+
+
+def logistic(xp: Any, x: Any) -> Any:
+    """Return 1 / (1 + exp(-x)), which overflows on neither side and keeps its digits on both."""
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
 
 def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:

@@ -8,11 +8,13 @@ Bound by: multiply-adds, m n (2 d + e), beside m n exponentials in one or both p
 rounding: the weights are not divided one by one but their sums are.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .attention import attend, causal_diagonal, dot_scale, kernels_of, lay_out_scores, run_forward
+from .band import summed
 from .blocks import fill, hide
 from .compile import kernel, part
 from .dense import build_softmax
@@ -24,49 +26,53 @@ from .vector import multiply
 __all__ = ["reversed_attention", "stacked_cross_attention"]
 
 
-def _transposed(array: Array | None) -> Array | None:
+def transposed(array: Array | None) -> Array | None:
     return None if array is None else np.atleast_2d(array).mT
 
 
-# Reversed attention: the softmax of every column, summed along the rows
+# Sums along the rows of what the columns send
 
 
-def build_receivers(real: Real) -> Kernels:
-    """Sum what the senders send; parameters (scale, eps), `extra` (n, 2): each key's shift and gate / total.
+def receivers(name: str, real: Real, weigh: Callable[..., Any], divisor: Callable[..., Any]) -> Kernels:
+    """Sum what the keys send to each query; parameters (scale, the formulation's own), `extra` (n, 2): two numbers of
+    each key.
 
-    With `divide`, a receiver's sum is divided by that of the sizes of its weights, or by eps if that is larger.
+    `weigh(score, first, second, parameters)` is one weight; with `divide`, a query's sum is divided by
+    `divisor(total, parameters)`, where the total is that of the sizes of its weights. Results and kernels are those of
+    `tile`; the maximum is not written.
     """
     zero, one = real.number(0), real.number(1)
     begin, scores, add_rows = build_parts(real, scaled_score, False)
-    open_operands, open_scratch, reals, exp = real.open_operands, real.open_scratch, real.pointer, real.exp
+    open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
+    of = f"{name}, {real.dtype}"
+    weigh, divisor = part(weigh, of, inline=True), part(divisor, of, inline=True)
 
     def send(operands, scratch, member, lanes, row, rows, hidden):
         """Turn a tile of scores into weights."""
         tile, sent = scratch.scores, operands.extra
         for r in range(rows):
             start, at = r * lanes, sent.places[member] + (row + r) * sent.row
-            shift, factor = sent.memory[at], sent.memory[at + sent.column]
+            first, second = sent.memory[at], sent.memory[at + sent.column]
             for lane in range(lanes):
-                tile[start + lane] = exp(tile[start + lane] - shift) * factor
+                tile[start + lane] = weigh(tile[start + lane], first, second, operands.parameters)
         if hidden:
             hide(tile, scratch.visible, rows * lanes, zero)
 
     def divisor_of(total, operands):
-        least = operands.parameters[1]
-        return one if not operands.size.divide else (least if total < least else total)
+        return divisor(total, operands.parameters) if operands.size.divide else one
 
-    of = f"{real.dtype}"
     send, divisor_of = part(send, of), part(divisor_of, of, inline=True)
 
     def forward(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
         output, total = reals(results[0]), reals(results[2])
-        size = operands.size
+        size, whole, lost = operands.size, scratch.total, scratch.before
         blocks = (size.m + size.queries - 1) // size.queries
         for task in range(start, stop):
             member, first, used, lanes = begin(operands, scratch, task, blocks)
             fill(scratch.sums, size.e * lanes, zero)
             fill(scratch.total, lanes, zero)
+            fill(scratch.before, lanes, zero)
             fill(scratch.rescale, lanes, one)
             seen, end = span(size, first, used)
             for row in range(seen, end, size.keys):
@@ -77,7 +83,8 @@ def build_receivers(real: Real) -> Kernels:
                 send(operands, scratch, member, lanes, row, rows, hidden)
                 for r in range(rows):
                     for lane in range(lanes):
-                        scratch.total[lane] += abs(scratch.scores[r * lanes + lane])
+                        size_of = abs(scratch.scores[r * lanes + lane])
+                        whole[lane], lost[lane] = summed(whole[lane], lost[lane], size_of)
                 add_rows(
                     operands, scratch, scratch.sums, scratch.scores, operands.value, size.e, member, lanes, row, rows,
                     hidden,
@@ -111,8 +118,36 @@ def build_receivers(real: Real) -> Kernels:
                             result[query * size.n + row + r] = scratch.scores[r * lanes + lane] / divisor
 
     return Kernels(
-        real, kernel(forward, f"receivers-forward-{real.dtype}"), kernel(weights, f"receivers-weights-{real.dtype}")
+        real, kernel(forward, f"{name}-forward-{real.dtype}"), kernel(weights, f"{name}-weights-{real.dtype}")
     )
+
+
+# Reversed attention: the softmax of every column, summed along the rows
+
+
+def build_reversed(real: Real) -> Kernels:
+    """Sum what the senders send; parameters (scale, eps), `extra` (n, 2): each key's shift and gate / total.
+
+    With `divide`, a receiver's sum is divided by that of the sizes of its weights, or by eps if that is larger.
+    """
+    exp = real.exp
+
+    def share(score, shift, factor, parameters):
+        return exp(score - shift) * factor
+
+    def at_least(total, parameters):
+        return parameters[1] if total < parameters[1] else total
+
+    return receivers("reversed", real, share, at_least)
+
+
+def columns_of(query: Array, key: Array, scale: float, **options: Any) -> tuple[Array, Array]:
+    """Return shift and total (..., n) of the softmax of every column: exp(score - shift) adds up to the total, or to 0,
+    for which 1 stands."""
+    mask, bias = (transposed(options.pop(name)) for name in ("mask", "bias"))
+    senders = lay_out_scores(key, query, mask=mask, bias=bias, order=-1, parameters=(scale, 1.0), **options)
+    _, maximum, total = run_forward(senders, kernels_of(build_softmax, query.dtype))
+    return np.where(np.isneginf(maximum), 0, maximum), np.where(total == 0, 1, total)
 
 
 def reversed_attention(
@@ -131,20 +166,11 @@ def reversed_attention(
 ) -> Any:
     """See `attlas_ref.normalizers.reversed_attention`."""
     scale = dot_scale(scale, query)
-    senders = lay_out_scores(
-        key,
-        query,
-        mask=_transposed(mask),
-        bias=_transposed(bias),
-        diagonal=causal_diagonal(causal, query, key),
-        order=-1,
-        parameters=(scale, 1.0),
-    )
-    _, maximum, total = run_forward(senders, kernels_of(build_softmax, query.dtype))
-    shift = np.where(np.isneginf(maximum), 0, maximum)
-    factor = (1 if sender_gate is None else sender_gate) / np.where(total == 0, 1, total)
+    diagonal = causal_diagonal(causal, query, key)
+    shift, total = columns_of(query, key, scale, mask=mask, bias=bias, diagonal=diagonal)
+    factor = (1 if sender_gate is None else sender_gate) / total
     return attend(
-        build_receivers,
+        build_reversed,
         query,
         key,
         value,
@@ -214,9 +240,7 @@ def stacked_cross_attention(
 ) -> Any:
     """See `attlas_ref.dotproduct.stacked_cross_attention`."""
     query = query if factors is None else factors * query
-    columns = lay_out_scores(
-        key, query, mask=_transposed(mask), bias=None, diagonal=None, order=-1, parameters=(slope,)
-    )
+    columns = lay_out_scores(key, query, mask=transposed(mask), bias=None, diagonal=None, order=-1, parameters=(slope,))
     _, _, squares = run_forward(columns, kernels_of(build_norms, query.dtype))
     norm = np.sqrt(squares) + eps
     sharpness = np.asarray(inverse_temperature, dtype=query.dtype)[..., None]  # (..., m, 1) or (1,)

@@ -66,6 +66,24 @@ def sent(real: Real) -> Rule:
     return Rule(score, weight=weight, of_key=True, divisor=divisor)
 
 
+def numbers_of_keys(
+    query: Any, key: Any, *, gate: Any = None, scale: float | None, mask: Any, bias: Any, causal: bool = False
+) -> Any:
+    """Return what the rule of a key's column reads, (..., n, 2): its `shift`, and its `share` of a gate or of 1."""
+    # With both sequences in reverse, a key's receivers are those up to a diagonal again: the last key's, all from the
+    # last query on.
+    senders = Attention(
+        softmax, upside_down(key), upside_down(query),
+        mask=None if mask is None else turned(mask), bias=None if bias is None else turned(bias),
+        scale=scale, diagonal=0 if causal else None,
+    )  # fmt: skip
+    senders.output(normalized=False)
+    maximum, total = (upside_down(as_column(shaped(found, senders.rows))) for found in (senders.maximum, senders.total))
+    gate = None if gate is None else as_column(gate)
+    numbers = Assembly(leading_axes(maximum, gate), shape_of(key)[-2], 2, dtype_of(query)).put(shift, maximum)
+    return numbers.put(share, np.ones((1, 1), numbers.dtype) if gate is None else gate, total, column=1).matrix
+
+
 def reversed_attention(
     query: Any,
     key: Any,
@@ -81,22 +99,10 @@ def reversed_attention(
     return_weights: bool,
 ) -> Any:
     """Compute `attlas_ref.reversed_attention`."""
-    # With both sequences in reverse, a key's receivers are those up to a diagonal again: the last key's, all from the
-    # last query on.
-    senders = Attention(
-        softmax, upside_down(key), upside_down(query),
-        mask=None if mask is None else turned(mask), bias=None if bias is None else turned(bias),
-        scale=scale, diagonal=0 if causal else None,
-    )  # fmt: skip
-    senders.output(normalized=False)
-    maximum, total = (upside_down(as_column(shaped(found, senders.rows))) for found in (senders.maximum, senders.total))
-    gate = None if sender_gate is None else as_column(sender_gate)
-    n, batch = shape_of(key)[-2], leading_axes(maximum, gate)
-    of_keys = Assembly(batch, n, 2, dtype_of(query)).put(shift, maximum)
-    of_keys.put(share, np.ones((1, 1), of_keys.dtype) if gate is None else gate, total, column=1)
+    of_keys = numbers_of_keys(query, key, gate=sender_gate, scale=scale, mask=mask, bias=bias, causal=causal)
     attention = Attention(
         sent, query, key, value,
-        mask=mask, bias=bias, scale=scale, causal=causal, second=eps, extra=of_keys.matrix,
+        mask=mask, bias=bias, scale=scale, causal=causal, second=eps, extra=of_keys,
     )  # fmt: skip
     return attend(attention, return_weights, normalized=renormalize)
 

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,16 +15,19 @@ from numba.np.numpy_support import from_dtype
 from . import columns, learned, rows, rules, simplex, threshold, topk
 from .assemble import build_assemble, product
 from .blocks import ON_GPU, Block
-from .kronecker import tensor
+from .kronecker import carry, chunks, tensor
 from .kronecker.backward import build_tuple_gradient, build_tuple_mean, build_tuple_weights
-from .kronecker.fastmax import SERIES, build_center
+from .kronecker.factorized import SERIES
+from .kronecker.fastmax import build_center
 from .kronecker.forward import build_tuple_forward
-from .kronecker.lowrank import build_monomial_product, quotient
+from .kronecker.lowrank import quotient
+from .kronecker.monomials import build_monomial_product, build_monomial_slopes
 from .kronecker.pieces import CROSS, STRASSEN, SUM, Form
 from .memory import lanes as memory_lanes
 from .multi_token import build_convolve, build_mix
 from .pairs import SCORE_GRADIENTS, WEIGHTS, build_gradient, build_pairs
 from .prefix import build_chunks, build_merge
+from .probabilistic import plan_lanes, structured_lanes
 from .relational import build_gather, build_read, build_show
 from .rows import ROW_ON_GPU, build_rows
 from .scores import build_scores
@@ -32,6 +36,7 @@ from .target import cuda
 from .tile import build_forward, build_statistics
 from .unit_rms import build_unit_rms
 from .values import build_values
+from .variational import lanes as variational_lanes
 
 RULES = (rules.softmax, rules.softcapped, rules.distance, rules.sigmoid, rules.relu, rules.squared_relu, rules.cog)
 """Every rule; each has its own kernels of the output and of the weights. Gradients and energies know the softmax."""
@@ -43,7 +48,19 @@ COLUMN_RULES = (columns.sent, columns.bent_square, columns.stacked)
 """The same for weights that depend on statistics of their key's column, and for such a statistic."""
 
 TABLES = ("layout", "related", "placed", "rates")
-INTEGER_VECTORS = ("members", "moving", "taken", "order", "closed", "doors", "counts", "roles", "channels")
+INTEGER_VECTORS = (
+    "members",
+    "moving",
+    "taken",
+    "order",
+    "closed",
+    "doors",
+    "counts",
+    "roles",
+    "channels",
+    "pointers",
+    "path",
+)
 WORD_VECTORS = ("words", "left_words", "right_words")
 BOOLEAN_VECTORS = ("mask", "present")
 GRADIENT_FORMS = (Form(0), Form(1), Form(2), Form(1, CROSS), SERIES)
@@ -113,8 +130,16 @@ REAL_VECTORS = (
     "factors",
     "reads",
     "coefficients",
+    *("cost", "masses", "held", "log_rows", "log_columns", "row_potentials", "column_potentials"),
+    *("group_keys", "group_values", "of_above", "of_left", "of_right", "in_above", "in_left", "in_right"),
+    *("unary", "pairwise", "uniform", "log_partition", "marginals", "pair_marginals", "speakers", "tags"),
+    *("opening", "closing", "self_transition", "other_transition", "likelihood", "arcs", "roots"),
+    *("root_marginals", "distance", "height", "tops"),
 )
-REAL_NUMBERS = ("scale", "first_number", "second_number", "third_number", "factor", "epsilon", "tolerance", "turn")
+REAL_NUMBERS = (
+    *("scale", "first_number", "second_number", "third_number", "factor", "epsilon", "tolerance", "turn", "exponent"),
+    *("height_temperature", "distance_temperature"),
+)
 
 
 @dataclass(frozen=True)
@@ -201,7 +226,8 @@ def kernels() -> Iterator[Lane]:
                 yield Lane(
                     f"rows_{row_rule.name}_gradient", dtype, build_rows(ROW_ON_GPU, real, row_rule, gradient=True)
                 )
-        for name, built, shares in memory_lanes.kernels(block, real):
+        of_families = [family.kernels(block, real) for family in (memory_lanes, plan_lanes, variational_lanes)]
+        for name, built, shares in chain(*of_families, structured_lanes.kernels(real)):
             yield Lane(name, dtype, built, shares=shares)
         yield from _kernels_of_tuples(dtype, block, real)
 
@@ -220,4 +246,9 @@ def _kernels_of_tuples(dtype: str, block: Block, real: Any) -> Iterator[Lane]:
     for by_monomial in (False, True):
         side = "tokens" if by_monomial else "monomials"
         yield Lane(f"summed_over_{side}", dtype, build_monomial_product(block, real, by_monomial))
+    yield Lane("monomial_slopes", dtype, build_monomial_slopes(block, real))
+    for entry in (chunks.kept, chunks.minus, chunks.average):
+        yield Lane(f"assemble_{entry.__name__}", dtype, build_assemble(real, entry), shares=False)
+    for build in (carry.build_carry, carry.build_join, carry.build_turn_back, carry.build_fold, carry.build_strange):
+        yield Lane(build.__name__.removeprefix("build_"), dtype, build(real), shares=False)
     yield Lane("center", dtype, build_center(block, real))

@@ -8,12 +8,14 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
+
 from .assemble import Assembly, product
 from .dense import Attention, attend
 from .operands import dtype_of, shape_of
 from .rules import Real, Rule
 from .target import device
-from .views import as_row, rows_from, transposed
+from .views import as_row, once, rows_from, spread, transposed
 
 
 @functools.cache
@@ -118,8 +120,12 @@ def graph_v2(real: Real) -> Rule:
 
 
 def projected(rows: Any, weight: Any, bias: Any = None) -> Any:
-    """Return rows @ weight + bias, (..., m, p) @ (..., p, a) + anything that broadcasts."""
-    return multiplied(rows, transposed(weight), bias)
+    """Return rows @ weight + bias, (..., m, p) @ (..., p, a) + anything that broadcasts.
+
+    Rows that are the same memory in several members are multiplied once.
+    """
+    own = multiplied(once(rows), transposed(weight), bias)
+    return spread(own, np.broadcast_shapes(shape_of(rows)[:-2], shape_of(own)[:-2]))
 
 
 def multiplied(left: Any, right: Any, bias: Any = None, scale: float | None = 1.0) -> Any:

@@ -1,4 +1,4 @@
-"""Products of a pair that need more than a dot product: small networks; and scores that need numbers of the key.
+"""Products of a pair that need more than a dot product: small networks; and scores that need numbers of their own.
 
 A layer of hidden units is a sum over channels like a dot product, where the term of a channel bends the sum of a
 query's and a key's feature:
@@ -149,17 +149,21 @@ def _build_two_layers(block: Block, real: Real) -> Callable[..., Any]:
 
 @functools.cache
 def build_pair_score(rule: Rule) -> Callable[..., Any]:
-    """Build the score of a pair from its product, with the numbers of its key where the rule wants them."""
+    """Build the score of a pair from its product, with numbers of its key or of its own where the rule wants them."""
     score = rule.score
 
     @device
-    def plain(product, bias, scale, first, extra, layout, batch, j):
+    def plain(product, bias, scale, first, extra, layout, batch, i, j):
         return score(product, bias, scale, first)
 
     @device
-    def with_key(product, bias, scale, first, extra, layout, batch, j):
+    def with_key(product, bias, scale, first, extra, layout, batch, i, j):
         one = entry(extra, layout, EXTRA, batch, j, 0)
         other = entry(extra, layout, EXTRA, batch, j, 1)
         return score(product, bias, scale, first, one, other)
 
-    return with_key if rule.of_key else plain
+    @device
+    def with_pair(product, bias, scale, first, extra, layout, batch, i, j):
+        return score(product, bias, scale, first, entry(extra, layout, EXTRA, batch, i, j))
+
+    return with_pair if rule.of_pair else (with_key if rule.of_key else plain)

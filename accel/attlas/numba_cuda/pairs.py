@@ -125,7 +125,7 @@ def build_pairs(block: Block, real: Real, rule_factory: RuleFactory, kind: int) 
                             j = j0 + x + c * across
                             if i < m and j < n and sees(mask, layout, batch, i, j, diagonal):
                                 added = real(entry(bias, layout, BIAS, batch, i, j))
-                                logit = score(sums[r, c], added, scale, first_number, extra, layout, batch, j)
+                                logit = score(sums[r, c], added, scale, first_number, extra, layout, batch, i, j)
                                 result[r, c] += finish(
                                     logit, grads[r, c], first_number, second_number,
                                     batch * m + i, maximum, total, mean, normalized,

@@ -8,7 +8,8 @@ A rule is a few small device functions that are compiled into the tile:
   running (maximum, sum, accumulator).
 
 `first` and `second` are numbers of the formulation's own: a temperature, a cap, a divisor. Some rules read one more
-matrix, the operand `extra`, with leading axes of its own: the factors of hidden units, or two numbers of each key.
+matrix, the operand `extra`, with leading axes of its own: the factors of hidden units, two numbers of each key, or one
+of each pair.
 Rules come from factories, one per precision, because a literal 1.0 is double precision to the compiler.
 """
 
@@ -54,6 +55,8 @@ class Rule:
     """The product is a network with two layers of units; `extra` (d + 2, width) has the second one, see `network`."""
     of_key: bool = False
     """The score takes two more numbers, those of its key: the columns of `extra` (n, 2), or (n, 1) for both."""
+    of_pair: bool = False
+    """The score takes one more number, that of its pair: `extra` is (m, n)."""
     signed: bool = False
     """The softmax is that of the scores' sizes, and the weights take the scores' signs."""
     divisor: Callable[..., Any] | None = None
@@ -102,9 +105,23 @@ def distance(real: Real) -> Rule:
 
 
 @functools.cache
+def build_logistic(real: Real) -> Callable[..., Any]:
+    """Build 1 / (1 + exp(-x))."""
+    one, zero = real(1), real(0)
+
+    @device
+    def logistic(x):
+        # The exponential of a negative number cannot overflow.
+        small = real(math.exp(-abs(x)))
+        return (one if x >= zero else small) / (one + small)
+
+    return logistic
+
+
+@functools.cache
 def sigmoid(real: Real) -> Rule:
     """Make the rule of logistic(scale <q, k> + bias + first)."""
-    one, zero = real(1), real(0)
+    logistic = build_logistic(real)
 
     @device
     def score(product, bias, scale, first):
@@ -112,9 +129,7 @@ def sigmoid(real: Real) -> Rule:
 
     @device
     def weight(score, second):
-        # The exponential of a negative number cannot overflow.
-        small = real(math.exp(-abs(score)))
-        return (one if score >= zero else small) / (one + small)
+        return logistic(score)
 
     return Rule(score, weight=weight)
 

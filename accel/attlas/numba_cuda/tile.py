@@ -100,7 +100,7 @@ def build_forward(block: Block, real: Real, rule_factory: RuleFactory) -> Any:
                         signs[r, c] = zero
                     if i < m and j < n and sees(mask, layout, batch, i, j, diagonal):
                         added = real(entry(bias, layout, BIAS, batch, i, j))
-                        number = score(sums[r, c], added, scale, first_number, extra, layout, batch, j)
+                        number = score(sums[r, c], added, scale, first_number, extra, layout, batch, i, j)
                         number = weight(number, second_number)
                         if signed:
                             signs[r, c] = sign(number)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .operands import contiguous_strides
+from .operands import contiguous_strides, shape_of
 from .target import cuda
 
 
@@ -72,6 +72,13 @@ def rows_from(array: Any, start: int, stop: int) -> Any:
 def once(array: Any) -> Any:
     """View one of those members of (..., m, n) that are the same memory."""
     return viewed(array, lambda a: a[tuple(slice(0, 1) if step == 0 else slice(None) for step in a.strides[:-2])])
+
+
+def spread(array: Any, batch: tuple[int, ...]) -> Any:
+    """View (..., m, n) over more leading axes: the opposite of `once`; what has them already comes back as it is."""
+    if shape_of(array)[:-2] == batch:
+        return array
+    return viewed(array, lambda a: np.broadcast_to(a, (*batch, *a.shape[-2:])))
 
 
 def as_rows(array: Any, axis: int, rank: int) -> Any:

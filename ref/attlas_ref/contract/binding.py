@@ -120,6 +120,15 @@ class _Shapes:
                 )
         self.leading[name] = shape[:split]
 
+    def check_late(self) -> None:
+        """Check the sums and differences that stood before the letters that they are made of."""
+        for letter, size in self.sizes.items():
+            known = None if letter.isidentifier() else size_of(letter, self.sizes)
+            if known not in (None, size):
+                owner = self.owners[letter]
+                others = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
+                raise ValueError(f"{self.function}: {owner} has {size} entries; it needs {letter} = {known} ({others})")
+
     def batch(self) -> tuple[int, ...]:
         result: tuple[int, ...] = ()
         for name, leading in self.leading.items():
@@ -192,8 +201,16 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
 
     def take(name: str, value: Any, core: Core) -> Any:
         array = check_array_like(function, name, value)
-        dtypes.append(_float_of(function, name, array))
-        shapes.add(name, tuple(array.shape), core)
+        dtype = _float_of(function, name, array)
+        if name not in record.labels:
+            dtypes.append(dtype)
+        short = record.shorter.get(name)
+        shapes.add(name, tuple(array.shape), short if short and len(array.shape) == len(short) else core)
+        return array
+
+    def take_draws(name: str, value: Any, core: Core) -> Any:
+        array = take(name, value, core)
+        dtypes.pop()
         return array
 
     def take_flags(name: str, value: Any, core: Core) -> Any:
@@ -220,11 +237,15 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     for name, value in values.items():
         kind = record.options[name]
         options[name] = kind.check(function, name, value)
+        if isinstance(kind, Array) and isinstance(value, str) and value in kind.words:
+            continue
         if isinstance(kind, Array) and value is not None:
             if kind.broadcast:
                 spread[name] = kind if parts is None else replace(kind, core=in_line(kind.core, parts))
             else:
-                options[name] = take_flags(name, value, kind.core) if kind.boolean else take(name, value, kind.core)
+                core = kind.core[1:] if kind.shared and np.ndim(value) == len(kind.core) - 1 else kind.core
+                taken = take_flags if kind.boolean else take if kind.widens else take_draws
+                options[name] = taken(name, value, core)
                 _check_axes(function, name, options[name], kind)
         elif isinstance(kind, Indices) and value is not None:
             shapes.add(name, options[name].shape, kind.core)
@@ -236,6 +257,7 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         elif isinstance(kind, Partial) and value is not None:
             options[name] = _take_group(function, name, value, kind.cores, take)
 
+    shapes.check_late()
     for letter, otherwise in record.counts.items():
         shapes.sizes[letter] = shapes.sizes[otherwise] if options[letter] is None else options[letter]
     for letter in record.positive:

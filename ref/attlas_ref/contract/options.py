@@ -37,6 +37,8 @@ class Number(Option):
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
+    infinite: bool = False
+    """Whether infinity is a value too."""
     draw: tuple[float, float] = (0.25, 4.0)
     """The range from which tests draw."""
 
@@ -48,14 +50,15 @@ class Number(Option):
         number = float(value)
         below = number <= self.low if self.open_low else number < self.low
         above = number >= self.high if self.open_high else number > self.high
-        if not math.isfinite(number) or below or above:
+        finite = math.isfinite(number) or (self.infinite and number == math.inf)
+        if not finite or below or above:
             raise ValueError(f"{function}: {name} is {number}; it needs {self.need}")
         return number
 
     @property
     def need(self) -> str:
         """The requirement in words."""
-        words = "a finite number"
+        words = "a number" if self.infinite else "a finite number"
         if self.low > -math.inf:
             words += f" {'above' if self.open_low else 'of at least'} {self.low:g}"
         if self.high < math.inf:
@@ -125,8 +128,16 @@ class Array(Option):
     """Whether it may have leading axes; most learned weights are the same for the whole batch."""
     valid: Callable[[np.ndarray], np.ndarray] | None = None
     """Makes any drawn array a legal one; tests apply it to what they draw."""
+    words: tuple[str, ...] = ()
+    """Words that may stand in its place."""
+    shared: bool = False
+    """Whether the first axis of the core may be left out: one for all."""
+    widens: bool = True
+    """Whether its precision has a say in that of the results; random draws and plain numbers have none."""
 
     def _check(self, function: str, name: str, value: Any) -> Any:
+        if self.words and isinstance(value, str) and value not in self.words:
+            raise ValueError(f"{function}: {name} is {value!r}; it needs an array or one of {self.words}")
         if value is None:
             raise TypeError(f"{function}: {name} is None; it needs an array")
         return value  # its shape and dtype are checked with the other arrays, in `binding`

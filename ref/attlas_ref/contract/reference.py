@@ -49,15 +49,22 @@ def formula(function: Callable[P, R]) -> Callable[P, R]:
 
 def prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments of the bare formula: NumPy arrays of the compute dtype, and every option."""
-    dtype = np.dtype(call.compute_dtype)
+    dtype, labels = np.dtype(call.compute_dtype), call.record.labels
 
     def real(array: Any) -> Any:
         return None if array is None else np.asarray(array).astype(dtype, copy=False)
 
-    arrays = [tuple(map(real, value)) if isinstance(value, tuple) else real(value) for value in call.arrays.values()]
+    def whole(array: Any) -> Any:
+        with np.errstate(invalid="ignore"):  # what a mask hides may be no number
+            return None if array is None else np.asarray(array).astype(np.int64)
+
+    arrays = [
+        tuple(map(real, value)) if isinstance(value, tuple) else (whole if name in labels else real)(value)
+        for name, value in call.arrays.items()
+    ]
     options = dict(call.options)
     for name, kind in call.record.options.items():
-        if isinstance(kind, Array) and options[name] is not None:
+        if isinstance(kind, Array) and options[name] is not None and not isinstance(options[name], str):
             options[name] = np.asarray(options[name]) if kind.boolean else real(options[name])
         elif isinstance(kind, Partial) and options[name] is not None:
             options[name] = tuple(map(real, options[name]))

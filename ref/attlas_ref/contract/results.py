@@ -111,6 +111,22 @@ class RetrievalWeightsSteps(NamedTuple):
     steps: Any
 
 
+class AscentEnergy(NamedTuple):
+    """What iterative attention returns with ``return_energy=True``."""
+
+    output: Any
+    energy: Any
+    """(..., m, steps + 1): the objective before the first step and after each."""
+
+
+class AscentWeightsEnergy(NamedTuple):
+    """What iterative attention returns with ``return_weights=True`` and ``return_energy=True``."""
+
+    output: Any
+    weights: Any
+    energy: Any
+
+
 class FieldResult(NamedTuple):
     """Bits and the field that they were taken from."""
 
@@ -229,3 +245,11 @@ class RelationalResult(NamedTuple):
     output: Any
     weights: Any
     relations: Any
+
+
+class DistanceResult(NamedTuple):
+    """The cost of an exact transport plan, and the plan."""
+
+    distance: Any
+    plan: Any
+    """(m, n)"""

@@ -76,13 +76,17 @@ def _cores(text: str) -> tuple[Core, ...]:
 def size_of(letter: str, sizes: Mapping[str, int]) -> int | None:
     """Return the size that a letter stands for, or None if it is not known yet.
 
-    A core may also hold a number (``1``), a multiple (``2p``), a sum (``p+r``) or a product (``n_1*n_2``).
+    A core may also hold a number (``1``), a multiple (``2p``), a sum (``p+r``), a product (``n_1*n_2``) or what lies
+    between (``n-1``), which is 0 where there is nothing.
 
     >>> size_of("p+r", {"p": 2, "r": 3}), size_of("2p", {"p": 2}), size_of("1", {}), size_of("q", {})
     (5, 4, 1, None)
     >>> size_of("n_1*n_2", {"n_1": 2, "n_2": 3})
     6
+    >>> size_of("n-1", {"n": 4}), size_of("n-1", {"n": 0})
+    (3, 0)
     """
+    letter, _, less = letter.partition("-")
     if "*" in letter:
         factors = [size_of(factor, sizes) for factor in letter.split("*")]
         return None if None in factors else math.prod(factors)  # type: ignore[arg-type]
@@ -92,7 +96,7 @@ def size_of(letter: str, sizes: Mapping[str, int]) -> int | None:
         if name and name not in sizes:
             return None
         total += int(factor or 1) * (sizes[name] if name else 1)
-    return total
+    return max(0, total - int(less)) if less else total
 
 
 @cache

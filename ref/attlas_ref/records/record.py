@@ -46,7 +46,7 @@ class Draft:
     """Those that are no arrays."""
     given: set[str]
     """The optional arrays that will be made."""
-    rng: np.random.Generator
+    rng: "np.random.Generator"  # only named, since loading it takes longer than all the rest
     """For options that depend on each other: what is drawn here stays."""
 
 
@@ -77,7 +77,7 @@ class Record:
     valid: Callable[..., tuple[Any, ...]] | None = None
     """Makes freely drawn arrays legal, where not every array is (a total must not be negative)."""
     valid_by: tuple[str, ...] = ()
-    """The options that `valid` has to know, handed over as keywords."""
+    """The options that `valid` has to know, handed over as keywords; `dtype` is that of the call."""
     exact: tuple[str, ...] = ()
     """Arrays whose entries are choices, not measurements (bits): rounding never touches them."""
     positive: tuple[str, ...] = ("d",)
@@ -88,12 +88,18 @@ class Record:
     """The largest size that tests draw for a letter, where the cost is a product of several."""
     pools_batch: bool = False
     """Whether one result stands for all leading axes together."""
+    pooled: tuple[int, ...] = ()
+    """The places of results that do so beside others that do not."""
     arrange: tuple[Callable[[Draft], None], ...] = ()
     """Put a drawn call right where its sizes and options depend on each other."""
     defaults_to: Mapping[str, str | None] = field(default_factory=dict)
     """Positional arrays that may be None, and the argument that then takes their place; None where none does."""
     wider: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """Flags that change the shape of an array: for each, the arrays and their letters where it is set."""
+    shorter: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Positional arrays that may also come with exactly these axes, one for all of what stands before them."""
+    labels: tuple[str, ...] = ()
+    """Positional arrays of whole numbers (tags, speakers), which have no say in the precision of the results."""
     vjp: str | None = None
     """The formulation that computes its gradients."""
     peer: str | None = None
@@ -120,7 +126,7 @@ class Record:
         """What a call may look like."""
         return Form(self.python_signature)
 
-    @property
+    @cached_property
     def python_signature(self) -> inspect.Signature:
         """Names and defaults, from the reference."""
         return inspect.signature(self.reference)

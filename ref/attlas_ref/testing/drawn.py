@@ -62,7 +62,9 @@ def _in_line(entries: tuple[Core | tuple[Core, ...], ...]) -> list[Core]:
 
 def letters_of(record: Record, parts: int = 2) -> list[str]:
     """The letters of a signature in the order in which they stand; those of array options too."""
-    options = [in_line(option.core, parts) for option in record.options.values() if isinstance(option, Array)]
+    options = [
+        in_line(option.core, parts) for option in record.options.values() if isinstance(option, (Array, Indices))
+    ]
     cores = [*cores_of(record, parts), *options]
     # Numbers, multiples and sums of letters follow from the letters.
     return list(dict.fromkeys(letter for core in cores for letter in core if letter.isidentifier()))
@@ -177,13 +179,14 @@ def build(plan: Plan, given: Collection[str] | None = None, /, **options: Any) -
         _numbers(plan, (*axes, *_sized(plan, core)), index == 0, rng)
         for index, (axes, core) in enumerate(zip(leading, cores_of(record, plan.parts), strict=True))
     ]
-    arrays = legal(record, _grouped(record, numbers, plan.parts), {**keywords, **options})
     for name, option in record.options.items():
         made = name in keywords  # by an `arrange`
         if isinstance(option, SIZED) and not made and (not option.optional or name in present or is_spread(option)):
             value = _sized_option(option, plan, rng)
             if value is not None:
                 keywords[name] = value
+    known = {"dtype": plan.dtype, **keywords, **options}
+    arrays = legal(record, _grouped(record, numbers, plan.parts), known)
     call = Call(plan.name, arrays, keywords)
     if plan.hidden is not None and is_dense(record) and not plan.dtype.startswith("int"):
         call = planted(call, record, float(plan.hidden))
@@ -213,7 +216,8 @@ def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
     if isinstance(option, Indices):
         shape = (*(plan.batch if option.batched else ()), *_sized(plan, option.core))
         drawn = rng.integers(0, plan.sizes[option.below] if option.below else 3, shape)
-        return (np.sort(drawn, axis=-1) if option.ordered else drawn).tolist()
+        drawn = np.sort(drawn, axis=-1) if option.ordered else drawn
+        return drawn.tolist() if drawn.size else drawn  # a list of nothing has lost its shape
     if isinstance(option, Partial):
         return _state(option, plan, rng)
     if isinstance(option, Integers):
@@ -223,7 +227,10 @@ def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
     shape = _sized(plan, in_line(option.core, plan.parts))
     if is_spread(option):
         kind, maker = (plan.mask, mask_of) if option.boolean else (plan.bias, bias_of)
-        return None if kind is None else maker(kind, shape, plan, rng)
+        pairs = None if kind is None else maker(kind, shape, plan, rng)
+        return pairs if pairs is None or option.valid is None else option.valid(pairs)
+    if option.words and rng.random() < 0.5:
+        return option.words[rng.integers(len(option.words))]
     if option.boolean:
         return rng.random(shape) < 0.5
     value = _floats(plan, (*plan.batch, *shape) if option.batched and not option.broadcast else shape, rng)

@@ -90,7 +90,7 @@ def _in_arrays(record: Record, call: Call) -> Iterator[BadCall]:
         yield put(np.full(value.shape, "a"), "is text", TypeError)
         yield put(value.astype(complex), "is complex", TypeError)
         yield put(value.astype(object), "holds objects", TypeError)
-        yield put(value.astype("M8[s]"), "holds dates", TypeError)
+        yield put(np.zeros(value.shape, "M8[s]"), "holds dates", TypeError)
         yield put(np.ma.masked_array(value), "is a numpy.ma array", TypeError)
         if np.dtype(np.longdouble) != np.dtype(np.float64):
             yield put(value.astype(np.longdouble), "is of extended precision", TypeError)
@@ -142,7 +142,7 @@ def _bad_values(option: Option) -> Iterator[tuple[Any, str, type[Exception]]]:
         yield None, "is None", TypeError
     if isinstance(option, Number):
         yield float("nan"), "is nan", ValueError
-        yield float("inf"), "is infinite", ValueError
+        yield (-float("inf") if option.infinite else float("inf")), "is infinite", ValueError
         yield "1", "is text", TypeError
         yield True, "is a truth value", TypeError
         yield 1j, "is complex", TypeError
@@ -189,6 +189,8 @@ def _bad_values(option: Option) -> Iterator[tuple[Any, str, type[Exception]]]:
     elif isinstance(option, Array):
         yield np.full((2, 2, 7, 11), True if option.boolean else 1.0), "does not broadcast", ValueError
         yield np.full((1, 1), "a"), "is text", TypeError
+        if option.words:
+            yield "no such word", "is an unknown word", ValueError
         if option.boolean:
             yield np.ones((1, 1), dtype=np.int64), "is of integers", TypeError
         else:

@@ -9,6 +9,7 @@ to be known, and it works in the widest precision too, where nothing better is a
 cancellation is felt with the size of the terms. What is exact stays exact: zeros, infinities, maxima, signs, choices.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,17 @@ def perturbed(array: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     >>> (moved == x).tolist(), bool(abs(moved[0] - 1) == np.finfo(float).eps)
     ([False, True, True], True)
     """
-    if not np.issubdtype(array.dtype, np.floating):
+    if array.dtype.kind != "f":
         return array
     up = rng.integers(0, 2, array.shape, dtype=np.int8)
-    unit = np.finfo(array.dtype).eps
-    with np.errstate(all="ignore"):
-        return np.asarray(array * (1 + (2 * up - 1) * unit).astype(array.dtype))
+    return np.asarray(array * _down_and_up(array.dtype)[up])
+
+
+@cache
+def _down_and_up(dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The two factors that move a number by about one unit in the last place."""
+    unit = np.finfo(dtype).eps
+    return np.array([1 - unit, 1 + unit], dtype=dtype)
 
 
 def noisy(array: Any, rng: np.random.Generator, *, exact: bool = False) -> Any:
@@ -51,7 +57,8 @@ def noisy(array: Any, rng: np.random.Generator, *, exact: bool = False) -> Any:
     if array is None:
         return None
     copy = np.array(array)
-    result = (copy if exact else perturbed(copy, rng)).view(NoisyArray)
+    with np.errstate(all="ignore"):
+        result = (copy if exact else perturbed(copy, rng)).view(NoisyArray)
     result.rng = rng
     return result
 

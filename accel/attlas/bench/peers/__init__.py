@@ -2,8 +2,9 @@
 
 A record names its peer (`Record.peer`), a function of a module of this folder; it takes the record's arrays as tensors,
 which share the memory of the NumPy arrays, and the options that it knows. PyTorch's fused attention is used wherever a
-formulation can be brought to it, the `entmax` package for what it is made for; the others are the shortest chain of
-steps. A suite sets further rivals beside it: the peer as `torch.compile` fuses it, FlexAttention, other ways.
+formulation can be brought to it, packages (entmax, torch-struct, POT) for what they are made for; the others are the
+shortest chain of steps. A suite sets further rivals beside it: the peer as `torch.compile` fuses it, FlexAttention,
+other ways.
 """
 
 import importlib
@@ -20,8 +21,14 @@ from ..machine import installed
 
 MISSING = "{} is not installed (pip install 'attlas[peers]')"
 
-MODULES = ("fused", "elementwise", "networks", "simplex", "flex", "associative", "sequences", "tensor")
-RIVALS = ("torch", "compiled", "flex", "product", "features")
+MODULES = (
+    *("fused", "elementwise", "networks", "flex", "associative", "sequences", "tensor", "inference"),
+    *("simplex", "structured", "transport"),
+)
+"""Where peers are looked for, in this order: first what needs PyTorch alone."""
+PACKAGES = {"package": "entmax", "struct": "torch_struct", "pot": "ot"}
+"""How the names of peers begin that are made of another package, and how that is imported."""
+RIVALS = ("torch", "compiled", "flex", "product", "features", "logs")
 
 
 def peer_contestant(record: Record, rival: str = "torch") -> Contestant:
@@ -66,8 +73,8 @@ def peer_contestant(record: Record, rival: str = "torch") -> Contestant:
 
 def lacking(record: Record) -> str | None:
     """The package that a peer needs and that is not installed, if there is one."""
-    needed = ("torch", "entmax") if str(record.peer).startswith("package_") else ("torch",)
-    return next((package for package in needed if not installed(package)), None)
+    own = PACKAGES.get(str(record.peer).partition("_")[0], "torch")
+    return next((package for package in ("torch", own) if not installed(package)), None)
 
 
 def _function(record: Record, rival: str) -> Callable[..., Any]:
@@ -90,6 +97,8 @@ def _tensor(value: Any) -> Any:
 def _known(record: Record, function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a peer takes; it must not leave out one that changes the result."""
     known = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return dict(options)
     for name, value in options.items():
         default = record.python_signature.parameters[name].default
         if name not in known and (hasattr(value, "dtype") or value != default):

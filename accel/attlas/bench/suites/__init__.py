@@ -3,13 +3,14 @@
 `attlas bench --suite dense` measures one on the CPU.
 """
 
-from . import dense, kronecker, memory
+from . import dense, kronecker, memory, probabilistic
 from .case import Case, Goal, Group
 
 SUITES: dict[str, tuple[Group, ...]] = {
     "dense": dense.GROUPS,
     "memory": memory.GROUPS,
     "kronecker": kronecker.GROUPS,
+    "probabilistic": probabilistic.GROUPS,
 }
 
 __all__ = ["SUITES", "Case", "Goal", "Group"]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from attlas_ref.contract import MutualResult, MutualResultWithWeights, ShareResult
 
-from ..shapes import side_by_side, spread
+from ..shapes import side_by_side, spread, turned
 
 if TYPE_CHECKING:
     from ...engines import Place
@@ -85,17 +85,10 @@ def mutual_attention(
     second_value = spread(here.xp, second_value, first_value.shape[:-2])
     first_value = spread(here.xp, first_value, second_value.shape[:-2])
     there = here.softmax_attention(first, second, second_value, mask=mask, bias=bias, **common)
-    back = here.softmax_attention(second, first, first_value, mask=_turned(mask), bias=_turned(bias), **common)
+    back = here.softmax_attention(second, first, first_value, mask=turned(mask), bias=turned(bias), **common)
     if not return_weights:
         return MutualResult(there, back)
     return MutualResultWithWeights(there.output, back.output, there.weights, back.weights)
-
-
-def _turned(pairs: Any) -> Any:
-    """Return what broadcasts to (..., m, n) such that it broadcasts to (..., n, m)."""
-    if pairs is None:
-        return None
-    return pairs[(None,) * (2 - pairs.ndim)].swapaxes(-1, -2)
 
 
 def dual_attention(

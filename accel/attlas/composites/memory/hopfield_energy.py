@@ -1,7 +1,7 @@
 """The energy of the modern Hopfield network.
 
 With alpha 1 it is that of softmax attention and three more terms. The other entropies are sums over finished weights:
-so many queries are taken at a time that these are at most `ENTRIES` numbers.
+so many queries are taken at a time that these stay few (`row_blocks`).
 """
 
 import math
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..shapes import spread
+from ..shapes import row_blocks, spread
 
 if TYPE_CHECKING:
     from ...engines import Place
 
 __all__ = ["hopfield_energy"]
-
-ENTRIES = 2**22
 
 
 def hopfield_energy(here: "Place", query: Any, key: Any, *, beta: float | None, alpha: float, mask: Any) -> Any:
@@ -28,17 +26,15 @@ def hopfield_energy(here: "Place", query: Any, key: Any, *, beta: float | None, 
         query = spread(xp, query, mask.shape[:-2])
     square = (key * key).sum(axis=-1)[..., None, :]  # (..., 1, n)
     leading = math.prod(np.broadcast_shapes(query.shape[:-2], key.shape[:-2]))
-    step = max(1, ENTRIES // max(1, leading * n))
-    pieces = []
-    for start in range(0, max(m, 1), step):
-        rows = slice(start, start + step)
+    energies = []
+    for rows in row_blocks(m, leading * n):
         some = query[..., rows, :]
         seen = mask if mask is None or mask.shape[-2] == 1 else mask[..., rows, :]
         count, longest = _visible(xp, seen, square, n)
         best = _free_energy(here, some, key, beta, alpha, seen, count)
         energy = best + ((some * some).sum(axis=-1) + longest) / 2
-        pieces.append(xp.where(count == 0, math.inf, energy))
-    return pieces[0] if len(pieces) == 1 else xp.concat(pieces, axis=-1)
+        energies.append(xp.where(count == 0, math.inf, energy))
+    return energies[0] if len(energies) == 1 else xp.concat(energies, axis=-1)
 
 
 def _visible(xp: Any, mask: Any, square: Any, n: int) -> tuple[Any, Any]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from attlas_ref.contract import IndexResult
 
+from ..pointwise import sigmoid
 from ..shapes import side_by_side
-from .parts import sigmoid
 
 if TYPE_CHECKING:
     from ...engines import Place

@@ -10,8 +10,9 @@ import numpy as np
 
 from attlas_ref.contract import MemoryResult, MemoryState
 
+from ..pointwise import sigmoid
 from ..shapes import joined
-from .parts import sigmoid, stacked
+from .parts import stacked
 
 if TYPE_CHECKING:
     from ...engines import Place

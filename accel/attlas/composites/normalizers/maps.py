@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from attlas_ref.contract import AttentionPartial, AttentionResult
 
+from ..pointwise import unit_length
 from ..shapes import joined, spread
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = [
 
 def cosine_attention(here: "Place", query: Any, key: Any, value: Any, *, eps: float, **options: Any) -> Any:
     """Divide queries and keys by their lengths first."""
-    unit = [_unit_length(here.xp, x, eps) for x in (query, key)]
+    unit = [unit_length(here.xp, x, eps) for x in (query, key)]
     return here.softmax_attention(*unit, value, temperature=1.0, **options)
 
 
@@ -88,11 +89,6 @@ def interpolated_attention(
     if mode == "inner":
         return attend((1 - t) * key_start + t * key_end, (1 - t) * value_start + t * value_end)
     return (1 - t) * attend(key_start, value_start) + t * attend(key_end, value_end)
-
-
-def _unit_length(xp: Any, x: Any, eps: float) -> Any:
-    length = xp.sqrt((x * x).sum(axis=-1)[..., None])
-    return x / xp.where(length < eps, eps, length)
 
 
 def _normed(xp: Any, output: Any, eps: float | None, scale: float) -> Any:

@@ -1,20 +1,28 @@
-"""Attention by a truncated exponential of the scores, a tile of pairs at a time.
+"""Attention by a truncated exponential of the scores: factorized, or a tile of pairs at a time.
 
-Factors would make the time linear, but powers of single channels overflow where no score does, and below some thousand
-tokens the products of a tile are faster. Bound by memory traffic: one pass over the tile per order.
+A call takes the form that costs less (`polynomials`). Powers of single channels overflow where no score does, and where
+infinities or NaN take part a product is not what a sum over pairs would be: what is not finite everywhere is computed
+again from pairs. Pairs are bound by memory traffic: one pass over the tile per order.
 """
 
-import math
 from typing import Any
 
 from array_api_compat import array_namespace
 
 from attlas_ref.contract import AttentionVJP
 
+from ... import polynomials
 from ..streams import Contribution, attended
-from ..tile import Score, Tile, Tiles, dot_scores, part, summed_to, transposed
+from ..tile import Score, Tile, Tiles, dot_scores
+from . import factorized
+from .factorized_call import Factorized
+from .polynomial import add_gradients, factor_of, folded, grad_weights, truncated_exp
 
 __all__ = ["fastmax_attention", "fastmax_attention_vjp"]
+
+GAIN = 0.5
+"""Which share of the multiply-adds the factorized form may have, so that it is faster: more of them wait for memory.
+Chosen by counting passes, not yet by measurement."""
 
 
 def fastmax_attention(
@@ -32,11 +40,17 @@ def fastmax_attention(
     """Return the mean of the values under weights that are polynomials of the scores."""
     if normalize is not None:
         query, key = _normalized(query, normalize, None), _normalized(key, normalize, key_mask)
+    if not return_weights and factorized_pays(query, key, value, order, causal):
+        form = Factorized(query, key, value, order, scale, causal, key_mask)
+        output = form.output()
+        if bool(form.xp.isfinite(output).all()):
+            return output
     tiles = Tiles(query, key, value, mask=_of_pairs(key_mask), bias=None, causal=causal)
     score = dot_scores(query, key, scale, None)
 
     def fold(band: Tile, contribution: Contribution) -> tuple[Any, Score]:
-        divisor, accumulator = _folded(tiles, band, score, order, contribution)
+        total, accumulator, seen = folded(tiles, band, score, order, contribution)
+        divisor = tiles.xp.where(seen, total, 1)
         return accumulator / divisor, lambda tile: truncated_exp(score(tile), order) / divisor
 
     return attended(tiles, value, return_weights, fold)
@@ -53,58 +67,36 @@ def fastmax_attention_vjp(
     causal: bool,
     key_mask: Any,
 ) -> AttentionVJP:
-    """Return the gradients, with the weights computed again tile by tile."""
-    tiles = Tiles(query, key, value, grad_output, mask=_of_pairs(key_mask), bias=None, causal=causal)
+    """Return the gradients, with the weights computed again tile by tile, or with moments of keys and of queries."""
+    if factorized_pays(query, key, value, order, causal, more=order * query.shape[-1] // 3):
+        form = Factorized(query, key, value, order, scale, causal, key_mask, centered=True)
+        found = form.gradients(grad_output)
+        if bool(sum((~form.xp.isfinite(grad)).sum() for grad in found) == 0):
+            return found
+    arrays = query, key, value, grad_output
+    tiles = Tiles(*arrays, mask=_of_pairs(key_mask), bias=None, causal=causal)
     score = dot_scores(query, key, scale, None)
-    strange_query, strange_key, strange_output = (tiles.strange(array) for array in (query, key, grad_output))
-    grads = [tiles.zeros(array.shape) for array in (query, key, value)]
-
-    def grad_weights(tile: Tile, visible: Any) -> Any:
-        return tiles.select(visible, tile.of_queries(grad_output) @ transposed(tile.of_keys(value)), 0)
+    strange = tiles.strange(query), tiles.strange(key), tiles.strange(grad_output)
+    grads = tuple(tiles.zeros(array.shape) for array in arrays[:3])
 
     def weighted_gradient(weights: Any, tile: Tile, visible: Any) -> Any:
-        return (weights * grad_weights(tile, visible)).sum(axis=-1, keepdims=True)
+        return (weights * grad_weights(tiles, tile, visible, value, grad_output)).sum(axis=-1, keepdims=True)
 
     for band in tiles.bands():
-        divisor, accumulator = _folded(tiles, band, score, order, weighted_gradient)
-        mean = accumulator / divisor
-        q, g = band.of_queries(query), band.of_queries(grad_output)
-        for tile, visible in tiles.along(band):
-            seen, scores = None if visible is None else transposed(visible), score(tile)
-            weights = tiles.select(visible, truncated_exp(scores, order) / divisor, 0)
-            slope = truncated_exp(scores, order - 1) / divisor
-            grad_scores = tiles.select(visible, slope * (grad_weights(tile, visible) - mean), 0)
-            to_query = tiles.weighted_sum(grad_scores, tile.of_keys(key), visible, part(strange_key, tile.columns))
-            to_key = tiles.weighted_sum(transposed(grad_scores), q, seen, part(strange_query, tile.rows))
-            to_value = tiles.weighted_sum(transposed(weights), g, seen, part(strange_output, tile.rows))
-            wholes = (tile.of_queries(grads[0]), tile.of_keys(grads[1]), tile.of_keys(grads[2]))
-            for whole, step in zip(wholes, (to_query, to_key, to_value), strict=True):
-                whole += summed_to(step, whole.shape)
-    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    grads[0] *= factor
-    grads[1] *= factor
+        total, accumulator, seen = folded(tiles, band, score, order, weighted_gradient)
+        divisor = tiles.xp.where(seen, total, 1)
+        add_gradients(tiles, band, score, order, arrays, (divisor, accumulator / divisor), grads, strange)
+    factor = factor_of(query, scale)
+    for grad in grads[:2]:
+        grad *= factor
     return AttentionVJP(*grads)
 
 
-def truncated_exp(scores: Any, order: int) -> Any:
-    """Return the exponential series up to an order, 0 below the first term."""
-    total = array_namespace(scores).full_like(scores, 0 if order < 0 else 1)
-    for power in range(order, 0, -1):
-        total = 1 + scores / power * total
-    return total
-
-
-def _folded(tiles: Tiles, band: Tile, score: Score, order: int, contribution: Contribution) -> tuple[Any, Any]:
-    """Return the sums of the weights, 1 where nothing is visible, and of what the weights contribute."""
-    xp = tiles.xp
-    total = accumulator = tiles.row_zeros(band)
-    seen = total > 0
-    for tile, visible in tiles.along(band):
-        weights = tiles.select(visible, truncated_exp(score(tile), order), 0)
-        accumulator = accumulator + contribution(weights, tile, visible)
-        total = total + weights.sum(axis=-1, keepdims=True)
-        seen = ~xp.zeros_like(seen) if visible is None else seen | visible.any(axis=-1)[..., None]
-    return xp.where(seen, total, 1), accumulator
+def factorized_pays(query: Any, key: Any, value: Any, order: int, causal: bool, more: int = 0) -> bool:
+    """Whether the factorized form is the faster one."""
+    (m, d), (n, e) = query.shape[-2:], value.shape[-2:]
+    chunk = factorized.CHUNK if causal else None
+    return polynomials.factorized_pays(m, n, d, e, order, gain=GAIN, chunk=chunk, more=more)
 
 
 def _of_pairs(key_mask: Any) -> Any:

@@ -8,6 +8,8 @@ from array_api_compat import array_namespace
 from numpy.polynomial import chebyshev
 from scipy.special import erfcx
 
+from ..tile import logistic
+
 LARGEST_EXPONENT = 709.782712893384
 """Beyond it an exponential in double precision is no normal number; libraries let the distribution end there."""
 
@@ -20,7 +22,7 @@ def activated(x: Any, activation: str) -> Any:
     if activation == "relu":
         return xp.maximum(x, 0)
     if activation == "silu":
-        return x * (xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x))))
+        return x * logistic(xp, x)
     return x
 
 

@@ -49,7 +49,7 @@ def landmark_attention(
         band.of_queries(output)[...] = accumulator / nonzero(doors, total)
         if weights is not None:
             final, rows = softmax_weights(doors, doors.score, maximum, total), band.of_queries(weights)
-            rows[...] = 0  # bands that differ in their values alone have the same rows
+            rows[...] = 0  # a band whose values have leading axes of their own has been here for others of them
             for tile, visible in doors.along(band):
                 if tile.length:
                     # Each pair is in one tile only; in others that hold its token it is 0.

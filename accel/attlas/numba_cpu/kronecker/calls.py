@@ -11,8 +11,6 @@ from ..operands import Array, Laid, Problem, address_of, lay, lay_out, over_quer
 from ..vector import lanes_of
 from .tuples import PRODUCT, own_scratch
 
-SUMMED = 64
-"""Blocks of tuples that one sum holds at least before another is begun."""
 PIECES = 8
 """Of the first member of the tuples, at most, that are independent tasks."""
 
@@ -69,10 +67,10 @@ class LaidTuples:
 
     def pieces(self, rows: int) -> int:
         """Into how many pieces the first member is cut, of so many rows: several where there are few blocks of queries
-        and many of tuples, or so many that one sum of all would round too much."""
+        and many of tuples."""
         size = self.problem.size
-        queries, tuples = -(-size.m // size.queries), size.n // operands.KEYS_PER_BLOCK
-        return max(1, min(rows, max(min(PIECES // max(queries, 1), tuples // 4), min(PIECES, tuples // SUMMED))))
+        blocks = -(-size.m // size.queries)
+        return max(1, min(rows, PIECES // max(blocks, 1), size.n // (4 * operands.KEYS_PER_BLOCK)))
 
     def by_tuples(self) -> "LaidTuples":
         """The same for the pass whose lanes are tuples."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ...polynomials import Monomials, monomials_of
 from ..attention import kernels_of, run_forward, score_batch
 from ..operands import Array, Problem, address_of, lay_out, over_queries, over_tasks
 from ..vector import lanes_of
 from .monomials import GROUPS, ROWS, build_monomials, own_scratch
 from .polynomial import build_polynomial
-from .powers import Monomials, monomials_of
 
 CHUNK = 192
 """Queries that are attended to pair by pair before the moments are brought up to date."""

@@ -1,10 +1,8 @@
 """Host functions of attention by polynomials.
 
-Two forms, and a rule which of them a call takes. Pair by pair costs m n (d + e + p) multiply-adds, half with `causal`;
-factorized (m + n) r (e + 1 + p), with r = C(d + p, p) monomials, and with `causal` the pairs within chunks besides.
-The factorized form is taken where it costs less than `GAIN` of the other. It computes the same polynomial in another
-order, which shows where infinities or NaN take part (infinity times 0): a result that is not finite everywhere is
-computed again pair by pair.
+Two forms, pair by pair and factorized, and a rule which of them a call takes (`polynomials`). The factorized form
+computes the same polynomial in another order, which shows where infinities or NaN take part (infinity times 0): a
+result that is not finite everywhere is computed again pair by pair.
 """
 
 from typing import Any
@@ -13,14 +11,16 @@ import numpy as np
 
 from attlas_ref.contract import AttentionResult, AttentionVJP
 
-from ...bounds import warn_if_the_bound_says_nothing
+from ... import polynomials
+from ...bounds import largest_mean_square, warn_if_the_bound_says_nothing
+from ...polynomials import monomials_of
 from ..attention import causal_diagonal, dot_scale, kernels_of, lay_out_scores, run_forward, score_batch
 from ..backward import Backward, sum_to_shape
 from ..operands import Array, lay_out, over_queries
 from .calls import beside_ones
+from .causal import causal_gradients, chunk_of
 from .factorized import CHUNK, factorized_sums, moments, read, slopes
 from .polynomial import build_polynomial, build_polynomial_gradients
-from .powers import count_monomials, monomials_of
 
 __all__ = ["fastmax_attention", "fastmax_attention_vjp", "tensor_attention_lowrank"]
 
@@ -51,16 +51,11 @@ def fastmax_attention(
     return _pair_by_pair(query, key, value, order, factor, causal, key_mask, return_weights)
 
 
-def factorized_pays(query: Array, key: Array, value: Array, order: int, causal: bool) -> bool:
-    """Whether the factorized form is the faster one; see the head of this module."""
+def factorized_pays(query: Array, key: Array, value: Array, order: int, causal: bool, backwards: bool = False) -> bool:
+    """Whether the factorized form is the faster one."""
     (m, d), (n, e) = query.shape[-2:], value.shape[-2:]
-    pair, chunk = d + e + order, min(CHUNK, m) / 2
-    dense = m * n * pair / (2 if causal else 1)
-    # More monomials than this cost more than they save, and need not be counted.
-    if order > 64 or (m + n) * d > dense:
-        return False
-    factorized = (m + n) * count_monomials(d, order) * (e + 1 + order) + (m * chunk * pair if causal else 0)
-    return factorized < GAIN * dense
+    chunk = chunk_of(d, order) if backwards else CHUNK
+    return polynomials.factorized_pays(m, n, d, e, order, gain=GAIN, chunk=chunk if causal else None)
 
 
 def _divided(sums: Array, seen: Array) -> Array:
@@ -119,7 +114,7 @@ def tensor_attention_lowrank(
     batch = score_batch(query, *keys, *values)
     if any(key.shape[-2] == 0 for key in keys):
         return np.zeros((*batch, query.shape[-2], e), dtype=query.dtype)
-    warn_if_the_bound_says_nothing(query, keys, degree, factor)
+    warn_if_the_bound_says_nothing(largest_mean_square(query, keys), degree, factor)
     table = monomials_of(query.shape[-1], degree)
     told = moments(keys[0], values[0], None, table)
     for key, value in zip(keys[1:], values[1:], strict=True):
@@ -142,11 +137,12 @@ def fastmax_attention_vjp(
     causal: bool,
     key_mask: Array | None,
 ) -> AttentionVJP:
-    """See `attlas_ref.kronecker.fastmax_attention_vjp`; causal gradients are summed pair by pair."""
+    """See `attlas_ref.kronecker.fastmax_attention_vjp`."""
     factor = dot_scale(scale, query)
     arrays = query, key, value, grad_output
-    if not causal and factorized_pays(query, key, value, order, causal):
-        grads = _factorized_gradients(*arrays, order, factor, key_mask)
+    if factorized_pays(query, key, value, order, causal, backwards=True):
+        gradients = causal_gradients if causal else _factorized_gradients
+        grads = gradients(*arrays, order, factor, key_mask)
         if all(np.isfinite(grad).all() for grad in grads):
             return grads
     return _gradients_pair_by_pair(*arrays, order, factor, causal, key_mask)
@@ -187,7 +183,7 @@ def _gradients_pair_by_pair(
 ) -> AttentionVJP:
     mask = None if key_mask is None else key_mask[..., None, :]
     diagonal = causal_diagonal(causal, query, key)
-    call = Backward(query, key, value, gradient, mask, None, diagonal, None, (scale, float(order)))
+    call = Backward(query, key, value, gradient, mask, None, diagonal, None, (scale, float(order), 0.0))
     kernels = kernels_of(build_polynomial_gradients, query.dtype)
     problem = call.by_queries()
     size, slope = problem.size, problem.dtype.type(scale)

@@ -82,13 +82,14 @@ class PolynomialGradientKernels(NamedTuple):
     """
 
     over_queries: Any
-    """Results: inverse of the total and mean of <g, v> (batch, m), gradient (batch, m, d)."""
+    """Results: inverse of the total and mean of <g, v> (batch, m), gradient (batch, m, d). With a third parameter that
+    is not 0, the first two are given: those of longer rows."""
     over_keys: Any
     """Results: inverse and mean as the first pass left them, the gradients of keys and of values."""
 
 
 def build_polynomial_gradients(real: Real) -> PolynomialGradientKernels:
-    """Gradients of `build_polynomial`, with the same parameters."""
+    """Gradients of `build_polynomial`, with the same parameters and a third, see the first pass."""
     return PolynomialGradientKernels(
         kernel(_build_over_queries(real), f"polynomial-gradient-queries-{real.dtype}"),
         kernel(_build_over_keys(real), f"polynomial-gradient-keys-{real.dtype}"),
@@ -136,7 +137,11 @@ def _build_over_queries(real: Real) -> Any:
             fill(scratch.estimate, lanes, zero)
             fill(scratch.rescale, lanes, one)
             end = min(size.n, first + used + size.diagonal)
-            for sweep in range(2):
+            given = operands.parameters[2] != zero
+            if given:
+                for lane in range(used):
+                    scratch.total[lane], scratch.mean[lane] = inverse[target + lane], mean[target + lane]
+            for sweep in range(1 if given else 0, 2):
                 for row in range(0, end, size.keys):
                     rows = min(size.keys, end - row)
                     hidden = scores(operands, scratch, member, first, used, lanes, row, rows)

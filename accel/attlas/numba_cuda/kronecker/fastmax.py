@@ -1,4 +1,8 @@
-"""Fastmax on Numba-CUDA: the tile of tuples with single keys and a series in place of the exponential.
+"""Fastmax on Numba-CUDA: factorized, or the tile of tuples with single keys and a series in place of the exponential.
+
+A call takes the form that costs less (`polynomials`). Powers of single channels overflow where no score does, and where
+infinities or NaN take part a product is not what a sum over pairs would be: what is not finite everywhere is computed
+again from pairs.
 
 The normalizations are kernels of their own, a block per batch member, bound by the bytes of the tokens, which are read
 three times.
@@ -12,18 +16,21 @@ import numpy as np
 
 from attlas_ref.contract import AttentionResult, AttentionVJP
 
+from ... import polynomials
 from ..blocks import Block, default_block
 from ..operands import dtype_of, lay_out, shape_of
 from ..pieces import larger
 from ..rules import Real
 from ..target import allocate, cuda, kernel, launch, shaped
 from ..views import as_column, as_row
-from .pieces import Form
+from .chunks import all_finite, chunk_of
+from .factorized import SERIES, Factorized
 from .tuples import Rows, TupleProblem
 
 __all__ = ["fastmax_attention", "fastmax_attention_vjp"]
 
-SERIES = Form(0, softmax=False)
+GAIN = 0.8
+"""Which share of the multiply-adds the factorized form may have; both forms are bound by operations."""
 TOGETHER = 64
 """Tokens that are added up before their sum is added to the others': shorter sums round less."""
 
@@ -40,9 +47,14 @@ def fastmax_attention(
     normalize: str | None,
     return_weights: bool,
 ) -> Any:
-    """Compute `attlas_ref.fastmax_attention`, all pairs: powers of single channels overflow where no score does."""
+    """Compute `attlas_ref.fastmax_attention`."""
     if normalize is not None:
         query, key = _normalized(query, normalize, None), _normalized(key, normalize, key_mask)
+    options: dict[str, Any] = {"order": order, "scale": scale, "causal": causal, "key_mask": key_mask}
+    if not return_weights and factorized_pays(query, key, value, order, causal):
+        found = Factorized(query, key, value, **options).output()
+        if all_finite([found]):
+            return found
     problem = TupleProblem(
         query, (Rows(key),), (Rows(value),), mask=None if key_mask is None else as_row(key_mask),
         causal=causal, windows=None, scale=scale, form=SERIES, order=order,
@@ -63,12 +75,24 @@ def fastmax_attention_vjp(
     key_mask: Any,
 ) -> AttentionVJP:
     """Compute `attlas_ref.fastmax_attention_vjp`."""
+    options: dict[str, Any] = {"order": order, "scale": scale, "causal": causal, "key_mask": key_mask}
+    if factorized_pays(query, key, value, order, causal, more=order * shape_of(query)[-1] // 3):
+        found = Factorized(query, key, value, backwards=True, **options).gradients(grad_output)
+        if all_finite(found):
+            return found
     problem = TupleProblem(
         query, (Rows(key),), (Rows(value),), grad_output, mask=None if key_mask is None else as_row(key_mask),
         causal=causal, windows=None, scale=scale, form=SERIES, order=order,
     )  # fmt: skip
     grad_query, grad_keys, grad_values = problem.gradients()
     return AttentionVJP(grad_query, *grad_keys, *grad_values)
+
+
+def factorized_pays(query: Any, key: Any, value: Any, order: int, causal: bool, more: int = 0) -> bool:
+    """Whether the factorized form is the faster one."""
+    (m, d), (n, e) = shape_of(query)[-2:], shape_of(value)[-2:]
+    chunk = chunk_of(d, order) if causal else None
+    return polynomials.factorized_pays(m, n, d, e, order, gain=GAIN, chunk=chunk, more=more)
 
 
 @functools.cache

@@ -53,7 +53,7 @@ def build_tuple_forward(block: Block, real: Real, form: Form) -> Any:
     hidden = lowest if softmax else zero
 
     def forward(
-        first, block_count, d, e, factors, reads, mask, layout, related, roles, scale, degree,
+        first, block_count, d, e, factors, reads, mask, layout, related, roles, scale, degree, normalized,
         output, maximum, total,
     ):  # fmt: skip
         left = cuda.shared.array(left_shape, real)
@@ -180,6 +180,9 @@ def build_tuple_forward(block: Block, real: Real, form: Form) -> Any:
                 for o in range(outputs):
                     channel = e0 + x + o * across
                     if channel < e:
-                        output[(batch * m + i) * e + channel] = accumulator[r, o] / divisor
+                        result = accumulator[r, o]
+                        if normalized:
+                            result /= divisor
+                        output[(batch * m + i) * e + channel] = result
 
     return kernel(forward)

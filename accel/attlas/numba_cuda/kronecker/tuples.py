@@ -86,14 +86,14 @@ class TupleProblem:
         self.maximum, self.total = allocate(self.rows, self.dtype), allocate(self.rows, self.dtype)
         self.mean = self.maximum  # until a pass finds it; only gradients read it
 
-    def output(self) -> Any:
-        """Return the output (..., m, e), and keep the row statistics."""
+    def output(self, normalized: bool = True) -> Any:
+        """Return the output (..., m, e), divided by the sum of the weights or not, and keep the row statistics."""
         shape = (*self.rows, self.e)
         result = allocate(shape, self.dtype)
         blocks = self.members * _ceil(self.m, self.block.own) * max(1, _ceil(self.e, self.block.width))
         launch(
             build_tuple_forward(self.block, self.real, self.form), blocks, self.block.threads,
-            self.width, self.e, *self._memories, self._roles(0), self.real(self.scale), self.order,
+            self.width, self.e, *self._memories, self._roles(0), self.real(self.scale), self.order, int(normalized),
             result, self.maximum, self.total,
         )  # fmt: skip
         return shaped(result, shape)
@@ -128,6 +128,11 @@ class TupleProblem:
             self.block.threads, self.width, self.e, *self._memories, self._roles(0), self.real(self.scale), self.order,
             self.maximum, self.total, self.mean,
         )  # fmt: skip
+        return self.gradients_with(self.maximum, self.total, self.mean)
+
+    def gradients_with(self, maximum: Any, total: Any, mean: Any) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+        """Return the same with row statistics that are known: those of longer rows, say."""
+        self.maximum, self.total, self.mean = maximum, total, mean
         grad_query = self._gradient(shape_of(self.query), 0, True)
         grad_keys = tuple(self._gradient(key.shape, 1 + r, True) for r, key in enumerate(self.keys))
         return (

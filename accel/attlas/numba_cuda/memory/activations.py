@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..rules import Real, Rule
+from ..rules import Real, Rule, build_logistic
 from ..target import device
 
 IDENTITY, RELU, GELU, SILU = range(4)
@@ -40,13 +40,11 @@ def build_gelu_slope(real: Real) -> Callable[..., Any]:
 @functools.cache
 def build_silu(real: Real) -> Callable[..., Any]:
     """Build x / (1 + exp(-x))."""
-    zero, one = real(0), real(1)
+    logistic = build_logistic(real)
 
     @device
     def silu(x):
-        # The exponential of a negative number cannot overflow.
-        small = real(math.exp(-abs(x)))
-        return x * ((one if x >= zero else small) / (one + small))
+        return x * logistic(x)
 
     return silu
 

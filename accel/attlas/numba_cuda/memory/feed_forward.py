@@ -49,7 +49,7 @@ def build_depthwise(real: Real) -> Any:
     activated, zero = build_activated(real), real(0)
 
     def depthwise(
-        first, block_count, height, width, depth, source, layout, taps, placed, rows, columns, bias, related,
+        first, block_count, lines, width, depth, source, layout, taps, placed, rows, columns, bias, related,
         activation, output,
     ):  # fmt: skip
         index = first + cuda.blockIdx.x
@@ -61,8 +61,8 @@ def build_depthwise(real: Real) -> Any:
         if place >= width * depth:
             return
         line = index // parts
-        y = line % height
-        image = line // height
+        y = line % lines
+        image = line // lines
         x = place // depth
         c = place % depth
         total = zero
@@ -73,8 +73,8 @@ def build_depthwise(real: Real) -> Any:
             for b in range(columns):
                 beside = x + b - columns // 2
                 number = zero
-                if above >= 0 and above < height and beside >= 0 and beside < width:
-                    start = layout[ONLY, FIRST_MEMBER + image * height + above]
+                if above >= 0 and above < lines and beside >= 0 and beside < width:
+                    start = layout[ONLY, FIRST_MEMBER + image * lines + above]
                     number = source[start + beside * layout[ONLY, ROW_STEP] + c * layout[ONLY, COLUMN_STEP]]
                 part += number * taps[kernel_at + b * placed[ONLY, ROW_STEP]]
             total += part

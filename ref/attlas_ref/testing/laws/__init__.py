@@ -19,6 +19,10 @@ MODULES = (
     *("hopfield", "hopfield_slopes", "bits", "sdm"),
     *("landmarks", "long_context", "titans", "wired", "layers"),
     *("products", "tensor", "simplicial", "polynomial"),
+    *("latent_edges", "mixtures", "guidance", "bottlenecks"),
+    *("transport", "alignment", "slots", "combiner"),
+    *("bounds", "choices", "score_function", "captions"),
+    *("chains", "segments", "trees", "parses", "conversations"),
 )
 
 __all__ = ["Law", "Relation", "all_laws", "at_most", "equal", "law", "laws_of", "same"]

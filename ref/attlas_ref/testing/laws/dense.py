@@ -25,10 +25,16 @@ from .law import Evaluate, Relation, equal, law, names_where, same
 DENSE = names_where(is_dense)
 ATTENTIONS = names_where(lambda record: is_attention(record) and "sink_value" not in record.options)
 """Not where a sink brings a value of its own."""
+COUPLED = ("reversed_attention", "sinkhorn_attention")
+"""Normalized over the queries too, so they know of each other."""
 BY_ROWS = names_where(
-    lambda record: is_dense(record) and "grad_output" not in record.takes and record.name != "reversed_attention"
+    lambda record: is_dense(record) and "grad_output" not in record.takes and record.name not in COUPLED
 )
-"""Reversed attention is normalized over the queries, so they know of each other."""
+IN_ANY_ORDER = names_where(
+    lambda record: is_dense(record) and record.name not in ("segmentation_attention", "hard_attention")
+)
+"""Segments are stretches of neighbors; hard attention draws along the order of the keys, and takes the first of equals,
+where rounding may decide."""
 WEIGHING = names_where(
     lambda record: record.name in ATTENTIONS and record.returns_weights and record.name != "cog_attention"
 )
@@ -38,13 +44,17 @@ BY_DOT_PRODUCT = names_where(
         is_dense(record)
         and "grad_output" not in record.takes
         and "scale" in record.options
-        and record.name not in ("distance_attention", "cosine_attention")
+        and record.name not in ("distance_attention", "cosine_attention", "hard_attention")
     )
 )
 HIDDEN_BY_BIAS = names_where(
-    lambda record: record.name in BY_ROWS and record.name not in ("softcapped_attention", "cog_attention")
+    lambda record: (
+        record.name in BY_ROWS
+        and record.name not in ("softcapped_attention", "cog_attention", "segmentation_attention")
+    )
 )
-"""A capped score is finite, and a negated one infinite, so a bias of -inf hides nothing there."""
+"""A capped score is finite, and a negated one infinite, so a bias of -inf hides nothing there; in a chain a key of
+score -inf is a link that is never selected."""
 
 
 def _equal(left: object, right: object) -> tuple[Relation, ...]:
@@ -55,7 +65,10 @@ def _same(left: object, right: object) -> tuple[Relation, ...]:
     return tuple(same(a, b) for a, b in zip(parts(left), parts(right), strict=True))
 
 
-@law(DENSE, statement="f(q, k[P], v[P]) = f(q, k, v) for every permutation P of the keys, masks and biases with them")
+@law(
+    IN_ANY_ORDER,
+    statement="f(q, k[P], v[P]) = f(q, k, v) for every permutation P of the keys, masks and biases with them",
+)
 def keys_may_be_permuted(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
     call = filled(call)
     order = take(rng.permutation(call.arrays[1].shape[-2]))

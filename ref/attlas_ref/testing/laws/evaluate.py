@@ -8,6 +8,7 @@ from ...contract.reference import tuple_like
 from ...records import find
 from .. import budget
 from ..plan import Call
+from ..remembered import remembered
 from ..stochastic import noisy
 from .law import Evaluate, Law, Relation
 
@@ -28,10 +29,8 @@ def judge(candidate: Evaluate, law: Law, call: Call) -> None:
     if all(relation.kind == "same" for relation in actual):
         highs, lows = actual, [actual]
     else:
-        highs = _relations(law, _reference, call.mapped(lambda array: np.asarray(array, dtype=np.float64)), seed)
-        lows = [_relations(law, _reference, call, seed)]
-        for run in range(LOWS - 1):
-            lows.append(_noisy_relations(law, call, seed, np.random.default_rng([seed, run])))
+        what = law.name, id(law.check), call.name, call.arrays, call.options, seed
+        highs, lows = remembered(lambda: _highs_and_lows(law, call, seed), *what)
     for index, relation in enumerate(actual):
         error = _error(relation, highs[index], [low[index] for low in lows])
         if not error <= 1:
@@ -40,6 +39,15 @@ def judge(candidate: Evaluate, law: Law, call: Call) -> None:
                 f"{candidate} breaks the law {law.name}{which}: {law.statement}\n"
                 f"by {error:.3g} budgets ({relation.kind}) for {call}"
             )
+
+
+def _highs_and_lows(law: Law, call: Call, seed: int) -> tuple[tuple[Relation, ...], list[tuple[Relation, ...]]]:
+    """The law for the reference in float64, and several times in the precision of the call."""
+    highs = _relations(law, _reference, call.mapped(lambda array: np.asarray(array, dtype=np.float64)), seed)
+    lows = [_relations(law, _reference, call, seed)]
+    for run in range(LOWS - 1):
+        lows.append(_noisy_relations(law, call, seed, np.random.default_rng([seed, run])))
+    return highs, lows
 
 
 def _relations(law: Law, f: Evaluate, call: Call, seed: int) -> tuple[Relation, ...]:

@@ -42,7 +42,7 @@ def at(call: Call, place: tuple[int, ...]) -> Call:
     batch, known, options = call.arrays[0].shape[:-2], find(call.name).options, dict(call.options)
     for name, value in call.options.items():
         option = known[name]
-        if isinstance(option, Array) and option.batched and value is not None:
+        if isinstance(option, Array) and option.batched and hasattr(value, "shape"):
             whole = np.reshape(value, (1,) * (len(batch) + len(option.core) - np.ndim(value)) + np.shape(value))
             options[name] = np.broadcast_to(whole, (*batch, *whole.shape[len(batch) :]))[place]
     return Call(call.name, tuple(array[place] for array in call.arrays), options)
@@ -55,7 +55,7 @@ def along(call: Call, letter: str, change: Change) -> Call:
     arrays = tuple(_along(array, core, letter, change) for array, core in zip(call.arrays, cores, strict=True))
     options = {
         name: _along(value, option.core, letter, change)
-        if isinstance(option := record.options[name], Array) and value is not None
+        if isinstance(option := record.options[name], Array) and hasattr(value, "shape")
         else value
         for name, value in call.options.items()
     }

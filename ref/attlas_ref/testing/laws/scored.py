@@ -45,26 +45,34 @@ def _is_scored(record: Record) -> bool:
 SCORED = names_where(_is_scored)
 BY_KEYS = names_where(lambda record: _is_scored(record) and record.name != "super_attention")
 """The alignment of super attention belongs to positions."""
-READING = names_where(lambda record: _is_scored(record) and record.name != "hopfield_energy")
-"""An energy reads no values."""
+READING = names_where(
+    lambda record: _is_scored(record) and record.name not in ("hopfield_energy", "probabilistic_attention")
+)
+"""An energy reads no values; the values of a mixture take part in its responsibilities."""
 BLIND = names_where(
     lambda record: (
         not is_dense(record)
         and _mask_core(record) == ("m", "n")
         and len(parse_signature(record.signature).outputs) == 1
-        and record.name not in ("prefix_tuning_attention", "hopfield_energy")
+        and record.name not in ("prefix_tuning_attention", "hopfield_energy", "soft_alignment_log_likelihood")
     )
 )
-"""A prefix is seen by every query; without a key an energy is infinite."""
+"""A prefix is seen by every query; without a key an energy is infinite, and a decoder still has words."""
 HIDING = names_where(
     lambda record: (
         not is_dense(record)
         and _mask_core(record)[-1:] == ("n",)
         and any("n" in core for core in _inputs(record))
-        and record.name not in ("symmetric_attention", "super_attention")
+        and record.name
+        not in (
+            *("symmetric_attention", "super_attention", "dependency_constrained_attention"),
+            *("sinkhorn_plan", "latent_alignment_bounds"),
+        )
     )
 )
-"""In symmetric attention a hidden key is still a query; super attention mixes the values before the mask."""
+"""Where tokens are queries and keys at once, a hidden key is still a query; super attention mixes the values before the
+mask; what is hidden from a transport plan has a marginal, which must be legal; a prior is normalized over what one mask
+shows."""
 ONE_RESULT = {"return_share": False}
 
 
@@ -109,12 +117,14 @@ def other_leading_axes_are_a_loop(f: Evaluate, call: Call, rng: np.random.Genera
 
 
 @law(HIDING, statement="f does not depend on what stands in keys and values that nobody sees, NaN included",
-     fixed={"axis": -1, "causal": False, "return_state": False})  # fmt: skip
+     fixed={"axis": -1, "causal": False, "return_state": False, "padding": "ignore"})  # fmt: skip
 def what_is_hidden_from_all_has_no_effect(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
     record = find(call.name)
     cores = _inputs(record)
     axes = [core.index("n") - len(core) if "n" in core else 0 for core in cores]
     seen = rng.random(next(x.shape[a] for x, a in zip(call.arrays, axes, strict=True) if a)) < 0.6
+    legal = getattr(record.options["mask"], "valid", None)
+    seen = seen if legal is None else legal(seen)
     shown = seen if _mask_core(record) == ("n",) else seen[None]
 
     def with_hidden(what: float) -> Call:
@@ -126,7 +136,7 @@ def what_is_hidden_from_all_has_no_effect(f: Evaluate, call: Call, rng: np.rando
             name: np.where(seen, value, value.dtype.type(what))
             for name, value in call.options.items()
             if isinstance(option := record.options[name], Array) and option.core[-1:] == ("n",)
-            if not option.boolean and value is not None
+            if not option.boolean and hasattr(value, "shape")
         }
         return call.given(*arrays, **options, mask=shown)
 

@@ -1,20 +1,27 @@
-"""The monomials of some channels up to a degree, as tables."""
+"""Attention by a polynomial of the scores, for all engines: its monomials, and when they cost less than pairs.
+
+A polynomial of degree p in <q, k> is a sum over the r = C(d + p, p) monomials of the channels, so that queries can read
+from sums over keys (moments). Pair by pair costs m n (d + e + p) multiply-adds, half with `causal`; factorized
+(m + n) r (e + 1 + p), and with `causal` the pairs within chunks besides.
+"""
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..operands import Array
+HIGHEST = 64
+"""The largest degree whose monomials are counted."""
 
 
 class Monomials(NamedTuple):
     """All monomials of a width up to a degree, the lower degrees first."""
 
-    powers: Array
+    powers: NDArray[Any]
     """(r, 1 + degree): how many factors a monomial has, and their channels."""
-    shares: Array
+    shares: NDArray[Any]
     """(r,): 1 / a!."""
 
     @property
@@ -55,3 +62,23 @@ def monomials_of(width: int, degree: int) -> Monomials:
 def count_monomials(width: int, degree: int) -> int:
     """C(width + degree, degree)."""
     return math.comb(width + degree, degree)
+
+
+def factorized_pays(
+    m: int, n: int, d: int, e: int, degree: int, *, gain: float, chunk: int | None = None, more: int = 0
+) -> bool:
+    """Whether the factorized form takes less than `gain` of the multiply-adds that pairs take.
+
+    With causal attention `chunk` queries at a time are attended to pair by pair before the moments are brought up to
+    date. `more` is what a token costs beside, per monomial.
+
+    >>> factorized_pays(4096, 4096, 16, 16, 2, gain=1), factorized_pays(1024, 1024, 64, 64, 2, gain=1)
+    (True, False)
+    """
+    pair = d + e + degree
+    dense = m * n * pair / (1 if chunk is None else 2)
+    # More monomials than this cost more than they save, and need not be counted.
+    if degree > HIGHEST or (m + n) * d > dense:
+        return False
+    within = 0 if chunk is None else m * min(chunk, m) / 2 * pair
+    return (m + n) * count_monomials(d, degree) * (e + 1 + degree + more) + within < gain * dense

@@ -1,0 +1,20 @@
+"""Attention as inference, on the CPU."""
+
+from .chain_argmax import linear_chain_argmax as linear_chain_argmax
+from .chain_marginals import linear_chain_marginals as linear_chain_marginals
+from .chain_sample import linear_chain_sample as linear_chain_sample
+from .combiner import combiner_axial_attention as combiner_axial_attention
+from .combiner import combiner_fixed_attention as combiner_fixed_attention
+from .competitive import competitive_attention as competitive_attention
+from .crossed import combiner_mixture_attention as combiner_mixture_attention
+from .dependency import syntactic_dependency as syntactic_dependency
+from .fenwick import combiner_logsparse_attention as combiner_logsparse_attention
+from .mixture import probabilistic_attention as probabilistic_attention
+from .projective import projective_tree_marginals as projective_tree_marginals
+from .proximal import ipot_plan as ipot_plan
+from .relations import dependency_constrained_attention as dependency_constrained_attention
+from .semi_markov import semi_markov_marginals as semi_markov_marginals
+from .sinkhorn import sinkhorn_plan as sinkhorn_plan
+from .skip_chain import skip_chain_crf as skip_chain_crf
+from .tree_marginals import tree_attention_marginals as tree_attention_marginals
+from .unbalanced import unbalanced_sinkhorn_plan as unbalanced_sinkhorn_plan

@@ -1,0 +1,14 @@
+"""Launches of kernels with a thread for each entry."""
+
+from typing import Any
+
+import numpy as np
+
+from ..blocks import default_block
+from ..target import launch
+
+
+def over_entries(compiled: Any, dtype: np.dtype[Any], size: int, *arguments: Any) -> None:
+    """Launch a kernel with a thread for each of `size` entries, whose number it is told first."""
+    block = default_block(dtype)
+    launch(compiled, -(-size // (block.across * block.down)), block.threads, size, *arguments)

@@ -1,0 +1,1 @@
+"""Attention as inference: posteriors, mixtures, structured marginals, transport, slots, factorized expectations."""

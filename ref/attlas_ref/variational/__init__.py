@@ -1,0 +1,1 @@
+"""Alignment as a latent variable: exact marginals, bounds, samples, relaxations, captioning."""
