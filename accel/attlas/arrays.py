@@ -80,7 +80,12 @@ class NumPyArrays(Kind):
     def export(self, array: Any, dtype: str | None) -> Any:
         array = np.asarray(array)
         if dtype is None:
-            dtype = "float32" if dtype_name(array) == "bfloat16" else array.dtype.newbyteorder("=").str
+            if dtype_name(array) == "bfloat16":
+                dtype = "float32"
+            elif array.dtype.isnative:
+                return array
+            else:
+                dtype = array.dtype.newbyteorder("=").str
         return array.astype(dtype, copy=False)
 
     def receive(self, array: Any, dtype: str | None = None, device: Any = None) -> Any:

@@ -63,20 +63,28 @@ def layout_of(
     if any(step % itemsize for step in steps):
         return None
     steps = [step // itemsize for step in steps]
-    if math.prod(shape) == 0:
+    if 0 in shape:
         return Layout(0, 0, np.zeros(math.prod(batch), dtype=np.int64), 0, 0)
     reach = [step * (size - 1) for size, step in zip(shape, steps, strict=True)]
-    lowest = sum(r for r in reach if r < 0)
-    extent = 1 + sum(abs(r) for r in reach)
+    lowest = sum([r for r in reach if r < 0])
+    extent = 1 + sum(map(abs, reach))
 
     padded = [0] * (len(batch) + core - len(steps)) + steps
     leading, inner = padded[: len(batch)], padded[len(batch) :]
-    offsets = np.array([-lowest], dtype=np.int64)
+    offsets: NDArray[np.int64] | None = None
     for step, size in zip(leading, batch, strict=True):
         if size != 1:
             along = np.arange(size, dtype=np.int64) * step
-            offsets = np.add.outer(offsets, along).reshape(-1)
+            offsets = along - lowest if offsets is None else np.add.outer(offsets, along).reshape(-1)
+    if offsets is None:
+        offsets = np.array([-lowest], dtype=np.int64)
     return Layout(lowest, extent, offsets, inner[0], inner[1] if core == 2 else 0)
+
+
+def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """`numpy.broadcast_shapes`, which takes its time; shapes that are alike, the usual case, need none."""
+    distinct = {shape for shape in shapes if shape}
+    return distinct.pop() if len(distinct) == 1 else np.broadcast_shapes(*distinct)
 
 
 def flat_memory(array: NDArray[Any], layout: Layout) -> NDArray[Any]:

@@ -75,6 +75,72 @@ def test_members_come_to_rest_one_by_one(dtype: str) -> None:
         assert np.abs(plan.sum(axis=0) - 1 / 20).max() <= 2e-4
 
 
+@dtypes
+@pytest.mark.parametrize("m", [1, 3, 5, 8, 131])
+def test_rows_that_give_nothing_stand_among_those_that_are_swept_four_at_a_time(dtype: str, m: int) -> None:
+    (cost,) = normal(28, (m, 2100), dtype=dtype)  # longer than a run of a sum of four rows
+    masses = np.where(np.arange(m) % 7 == 2, 0, 120 / m).astype(dtype)
+    mask = np.arange(m)[:, None] % 11 != 6  # rows without a pair
+    mask = mask & (np.arange(2100) % 1000 != 3)
+    in_budget("sinkhorn_plan", cost, steps=6, row_marginal=masses, mask=np.broadcast_to(mask, cost.shape))
+
+
+@dtypes
+@pytest.mark.parametrize("apart", [0.99, 1.01])
+@pytest.mark.parametrize("level", [-1e3, 0, 1e3])
+def test_scores_may_lie_as_far_apart_as_a_kernel_can_begin_with(dtype: str, apart: float, level: float) -> None:
+    cost = np.random.default_rng(29).random((60, 50)).astype(dtype)
+    farthest = 2 * np.log(2.0**30 if dtype == "float32" else 2.0**200)
+    cost = (cost - cost.min()) * dtype_of(dtype)(apart * farthest / (cost.max() - cost.min())) + dtype_of(dtype)(level)
+    for steps in (1, 30):
+        in_budget("sinkhorn_plan", cost, steps=steps)
+        in_budget("sinkhorn_plan", cost, steps=steps, tolerance=1e-2)
+
+
+def dtype_of(dtype: str) -> Any:
+    return np.dtype(dtype).type
+
+
+@dtypes
+def test_masses_may_lie_further_apart_than_scalings(dtype: str) -> None:
+    (cost,) = normal(30, (20, 30), dtype=dtype)
+    small = 1e-25 if dtype == "float32" else 1e-200
+    masses = np.where(np.arange(30) % 3 == 0, small, 1).astype(dtype)
+    in_budget("sinkhorn_plan", cost, steps=9, column_marginal=masses)
+    in_budget("sinkhorn_plan", cost.T.copy(), steps=9, row_marginal=masses)
+
+
+@dtypes
+def test_a_plan_at_rest_is_not_moved_by_more_steps(dtype: str) -> None:
+    cost = np.zeros((8, 16), dtype=dtype)  # at rest after two steps, without rounding
+    for steps in (1, 2, 3, 10**6):
+        np.testing.assert_array_equal(attlas.sinkhorn_plan(cost, steps=steps), np.full((8, 16), 2.0**-7, dtype))
+
+
+def test_threads_that_lose_patience_come_to_the_same_plan(
+    monkeypatch: pytest.MonkeyPatch, num_threads: Callable[[int | None], None]
+) -> None:
+    (cost,) = normal(32, (2, 300, 40))
+    cost[1] *= 40  # leaves the range
+    num_threads(1)
+    alone = attlas.sinkhorn_plan(cost, steps=40)
+    monkeypatch.setattr(sinkhorn, "WORTH_SHARING", 0)
+    monkeypatch.setattr("attlas.numba_cpu.memory.launch.WORTH_A_THREAD", 0)
+    for patience in (0, 2**16):
+        monkeypatch.setattr(sinkhorn, "PATIENCE", patience)
+        for threads_ in (2, 3, 8):
+            num_threads(threads_)
+            assert attlas.sinkhorn_plan(cost, steps=40).tobytes() == alone.tobytes()
+
+
+def test_a_plan_without_an_allowed_pair_is_empty() -> None:
+    (cost,) = normal(33, (2, 9, 12))
+    mask = np.ones((2, 9, 12), dtype=bool)
+    mask[1] = False
+    plan = in_budget("sinkhorn_plan", cost, mask=mask, row_marginal=np.full(9, 2, np.float32), steps=4)
+    assert not plan[1].any()
+
+
 def masses_of(name: str, m: int, n: int, dtype: Any) -> dict[str, Any]:
     """The keywords without which there is no plan."""
     if name != "unbalanced_sinkhorn_plan":
@@ -153,14 +219,81 @@ def test_slots_share_many_inputs(dtype: str) -> None:
     in_budget("competitive_attention", slots, inputs, value, eps=1e-3)
 
 
+@dtypes
+@pytest.mark.parametrize("m", [1, 4, 5, 8, 9, 17, 96, 97])
+def test_competitors_fill_half_a_vector_or_many(m: int, dtype: str) -> None:
+    # Keys beyond a chunk, a block and a vector; the widths are no multiple of a tile.
+    query, key, value = normal(30, (2, m, 5), (2, 512 + 128 + 3, 5), (643, 9), dtype=dtype)
+    mask = np.random.default_rng(31).random((2, m, 643)) < 0.6
+    mask[0, 0], mask[..., 600:] = False, False
+    key[:, 640], value[-1], value[5, 0] = np.nan, np.nan, np.inf
+    mask[:, 0, 5] = False
+    in_budget("competitive_attention", query, key, value, eps=1e-3, mask=mask)
+    in_budget("competitive_attention", query, key[:, ::2], value[::2, ::-1], bias=query[0, :, :1], mask=mask[..., ::2])
+
+
+@pytest.mark.parametrize("m", [7, 40])
+def test_shares_do_not_depend_on_the_number_of_threads(m: int, num_threads: Callable[[int | None], None]) -> None:
+    arrays = normal(32, (m, 64), (3000, 64), (3000, 64))
+    num_threads(1)
+    alone = attlas.competitive_attention(*arrays)
+    num_threads(2)
+    assert attlas.competitive_attention(*arrays).tobytes() == alone.tobytes()
+
+
+def layer(seed: int, n: int, wide: int, d: int, k: int, dtype: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Inputs, slots and the weights of slot attention."""
+    shapes = {"w_query": (d, d), "w_key": (wide, d), "w_value": (wide, d), "gru_w_input": (d, 3 * d)}
+    shapes |= {"gru_w_hidden": (d, 3 * d), "mlp_w1": (d, 6), "mlp_w2": (6, d), "mlp_b1": (6,), "mlp_b2": (d,)}
+    shapes |= {f"b_{name}": (d,) for name in ("query", "key", "value")}
+    shapes |= {f"gru_b_{name}": (3 * d,) for name in ("input", "hidden")}
+    widths = {"input": wide, "slots": d, "mlp": d}
+    shapes |= {f"norm_{name}_{kind}": (widths[name],) for name in widths for kind in ("gain", "bias")}
+    inputs, slots, *weights = normal(seed, (2, n, wide), (2, k, d), *shapes.values(), dtype=dtype)
+    return [inputs, slots], dict(zip(shapes, weights, strict=True))
+
+
+@dtypes
+@pytest.mark.parametrize(("wide", "d", "k"), [(6, 6, 3), (5, 2, 3), (16, 2, 9)])
+def test_few_slots_are_mapped_and_many_map_the_inputs(wide: int, d: int, k: int, dtype: str) -> None:
+    arrays, weights = layer(33, 140, wide, d, k, dtype)
+    mask = np.random.default_rng(34).random((2, 140)) < 0.5
+    mask[0], arrays[0][1, ~mask[1]] = False, np.nan
+    for options in ({"return_weights": True}, {"steps": 0, "return_weights": True}, {"eps": 0.0}):
+        in_budget("slot_attention", *arrays, **weights, mask=mask, **options)
+
+
+def test_a_map_that_is_not_finite_maps_no_reading_to_zeros() -> None:
+    arrays, weights = layer(35, 9, 4, 4, 2, "float32")
+    weights["w_value"][0, 0], weights["b_value"][1] = np.inf, np.nan
+    in_budget("slot_attention", *arrays, **weights, mask=np.zeros((2, 9), dtype=bool))
+
+
 # Groups
 
 
 @dtypes
-@pytest.mark.parametrize("n", [33, 63, 64, 65, 130])
-def test_groups_before_a_chunk(dtype: str, n: int) -> None:
-    arrays = normal(10, (2, n, 5), (n, 5), (2, n, 3), dtype=dtype)
+@pytest.mark.parametrize("n", [1, 2, 33, 63, 64, 65, 300])
+def test_groups_of_all_sizes(dtype: str, n: int) -> None:
+    arrays = normal(10, (2, n, 5), (n, 5), (3, 1, n, 3), dtype=dtype)
     in_budget("combiner_logsparse_attention", *arrays, return_weights=True)
+
+
+def test_rows_of_groups_that_do_not_lie_in_one_piece() -> None:
+    query, key, value = (np.asfortranarray(x) for x in normal(22, (70, 5), (70, 5), (70, 3)))
+    in_budget("combiner_logsparse_attention", query, key[::-1], value, return_weights=True)
+
+
+@pytest.mark.parametrize(("name", "options"), [("fixed", {"block": 50}), ("axial", {"block": 50}), ("logsparse", {})])
+def test_threads_do_not_change_groups(
+    name: str, options: dict[str, int], num_threads: Callable[[int | None], None]
+) -> None:
+    arrays = normal(23, (4, 500, 16), (4, 500, 16), (4, 500, 16))
+    outputs = []
+    for threads_ in (1, 2):
+        num_threads(threads_)
+        outputs.append(getattr(attlas, f"combiner_{name}_attention")(*arrays, **options))
+    np.testing.assert_array_equal(*outputs)
 
 
 @pytest.mark.parametrize("name", ["combiner_fixed_attention", "combiner_axial_attention"])
@@ -168,6 +301,19 @@ def test_many_blocks(name: str) -> None:
     arrays = normal(11, (2, 400, 6), (2, 400, 6), (2, 400, 3))
     in_budget(name, *arrays, block=2)
     in_budget(name, *arrays, block=100)
+
+
+def test_values_may_have_axes_that_the_keys_lack() -> None:
+    arrays = normal(24, (2, 12, 4), (12, 4), (3, 1, 12, 3))
+    for name in ("fixed", "axial", "mixture"):
+        in_budget(f"combiner_{name}_attention", *arrays, block=3, return_weights=True)
+
+
+@dtypes
+@pytest.mark.parametrize(("m", "n", "width"), [(16, 16, 16), (17, 33, 19), (100, 131, 24)])
+def test_what_is_turned_in_squares_has_an_edge(m: int, n: int, width: int, dtype: str) -> None:
+    arrays = normal(25, (2, m, width), (2, n, width), (2, n, width + 1), (m, n), dtype=dtype)
+    in_budget("structural_prior_attention", *arrays[:3], log_prior=arrays[3])
 
 
 def test_a_summary_may_have_axes_that_the_keys_lack() -> None:

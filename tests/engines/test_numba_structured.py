@@ -57,8 +57,35 @@ def test_many_chains_of_many_lengths() -> None:
     in_budget("linear_chain_marginals", unary, pairwise, mask=np.arange(8) < lengths[:, None])
 
 
-def test_a_chain_is_the_same_in_any_batch() -> None:
-    unary, pairwise = normal(5, (200, 20, 9), (9, 9))
+@dtypes
+@pytest.mark.parametrize("c", [1, 2, 3, 4])
+def test_chains_of_few_labels_side_by_side(dtype: Any, c: int) -> None:
+    # Two groups and a rest, some chains empty, scores that lie in one piece and scores that do not.
+    unary, pairwise = normal(24, (37, 9, c), (37, 8, c, c), dtype=dtype)
+    mask = np.arange(9) < np.random.default_rng(24).integers(10, size=(37, 1))
+    in_budget("linear_chain_marginals", unary, pairwise, mask=mask)
+    in_budget("linear_chain_marginals", unary[:, ::-1, ::-1], pairwise.swapaxes(-1, -2), mask=mask)
+    for given in ((unary, pairwise), (unary, pairwise[0, 0]), (unary[:, ::-1, ::-1], pairwise.swapaxes(-1, -2))):
+        np.testing.assert_array_equal(
+            attlas.linear_chain_argmax(*given, mask=mask), attlas_ref.linear_chain_argmax(*given, mask=mask)
+        )
+
+
+@dtypes
+def test_the_first_of_equal_labels_is_chosen_in_every_lane(dtype: Any) -> None:
+    unary, pairwise = (np.round(array) for array in normal(25, (40, 11, 2), (40, 10, 2, 2), dtype=dtype))
+    unary[3, 1] = unary[4, -1, 0] = np.nan
+    unary[5, 1], unary[6, 0] = -np.inf, np.inf
+    mask = np.arange(11) < 11 - np.arange(40)[:, None] % 3
+    unary[~mask] = np.nan  # hidden
+    paths = attlas.linear_chain_argmax(unary, pairwise, mask=mask)
+    np.testing.assert_array_equal(paths, attlas_ref.linear_chain_argmax(unary, pairwise, mask=mask))
+    assert (paths[5] == -1).all()
+
+
+@pytest.mark.parametrize("c", [3, 9])
+def test_a_chain_is_the_same_in_any_batch(c: int) -> None:
+    unary, pairwise = normal(5, (200, 20, c), (c, c))
     whole = attlas.linear_chain_marginals(unary, pairwise)
     alone = attlas.linear_chain_marginals(unary[117], pairwise)
     for part, own in zip(whole, alone, strict=True):
@@ -114,6 +141,17 @@ def test_sentences_of_many_words(name: str, dtype: Any, multi_root: bool) -> Non
     in_budget(name, arcs, roots, multi_root=multi_root)
     mask = np.random.default_rng(9).random((2, 29)) < 0.8
     in_budget(name, arcs, roots, multi_root=multi_root, mask=mask)
+
+
+@dtypes
+@pytest.mark.parametrize("n", [15, 16, 17, 33, 140])
+def test_trees_whose_rows_end_within_and_at_a_vector(dtype: Any, n: int) -> None:
+    arcs, roots = normal(26, (1, n, n), (1, n), dtype=dtype)
+    arcs[..., np.arange(n), np.arange(n)] = np.nan  # no arcs
+    in_budget("tree_attention_marginals", arcs, roots)
+    if n < 100:
+        in_budget("tree_attention_marginals", arcs.swapaxes(-1, -2), roots, multi_root=True)
+        in_budget("tree_attention_marginals", arcs, roots, mask=np.arange(n) < n - 2)
 
 
 @dtypes

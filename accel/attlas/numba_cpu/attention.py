@@ -7,6 +7,7 @@ import numpy as np
 
 from attlas_ref.contract import AttentionResult
 
+from ..layout import broadcast
 from .compile import lock
 from .few import run_few, suits
 from .operands import Array, Problem, lay_out, over_queries
@@ -83,7 +84,7 @@ def attend(
 
 def score_batch(*arrays: Array | None) -> tuple[int, ...]:
     """The leading axes of scores: values may have more."""
-    return np.broadcast_shapes(*(array.shape[:-2] for array in arrays if array is not None))
+    return broadcast(*(array.shape[:-2] for array in arrays if array is not None))
 
 
 def lay_out_scores(

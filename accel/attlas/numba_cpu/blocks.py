@@ -8,6 +8,7 @@ back, so they may hold anything.
 from typing import Any
 
 from .compile import part
+from .turning import side_of, turn
 
 
 def _fill(array, count, value):
@@ -16,9 +17,34 @@ def _fill(array, count, value):
         array[i] = value
 
 
+def _turned(x, x_at, x_row, y, y_at, y_row, rows, columns):
+    """Set x[column, row] = y[row, column] in whole squares, where there is room for one; returns whether there was.
+
+    The last square of a line overlaps the one before it.
+    """
+    side = side_of(x, y)
+    if side == 0 or rows < side or columns < side:
+        return False
+    row = 0
+    while row < rows:
+        row = min(row, rows - side)
+        column = 0
+        while column < columns:
+            column = min(column, columns - side)
+            turn(x, x_at + column * x_row + row, x_row, y, y_at + row * y_row + column, y_row)
+            column += side
+        row += side
+    return True
+
+
+turned: Any = part(_turned)
+
+
 def _pack(x, matrix, at, used, lanes, rows, empty):
     """Set a matrix's rows side by side: x[row, lane] = matrix[lane, row], and `empty` in padded lanes."""
     lane = 0
+    if matrix.column == 1 and turned(x, 0, lanes, matrix.memory, at, matrix.row, used, rows):
+        lane = used
     while lane + 4 <= used:  # four at a time: a few streams to read, and less scattered writing
         start = at + lane * matrix.row
         second, third, fourth = start + matrix.row, start + 2 * matrix.row, start + 3 * matrix.row
@@ -30,21 +56,27 @@ def _pack(x, matrix, at, used, lanes, rows, empty):
             x[target + 2] = matrix.memory[third + along]
             x[target + 3] = matrix.memory[fourth + along]
         lane += 4
-    while lane < lanes:
+    while lane < used:
         start = at + lane * matrix.row
         for row in range(rows):
-            x[row * lanes + lane] = matrix.memory[start + row * matrix.column] if lane < used else empty
+            x[row * lanes + lane] = matrix.memory[start + row * matrix.column]
         lane += 1
+    if used < lanes:
+        for row in range(rows):
+            for padded in range(row * lanes + used, (row + 1) * lanes):
+                x[padded] = empty
 
 
-def _unpack(matrix, at, x, used, lanes, columns):
-    """The way back into contiguous rows from `at` on: matrix[lane, column] = x[column, lane]."""
+def _set_rows(matrix, at, row, x, used, lanes, columns):
+    """The way back into rows so far apart, from `at` on: matrix[lane, column] = x[column, lane]."""
     column = 0
+    if turned(matrix, at, row, x, 0, lanes, columns, used):
+        column = columns
     while column + 4 <= columns:
         start = column * lanes
         second, third, fourth = start + lanes, start + 2 * lanes, start + 3 * lanes
         for lane in range(used):
-            target = at + lane * columns + column
+            target = at + lane * row + column
             matrix[target] = x[start + lane]
             matrix[target + 1] = x[second + lane]
             matrix[target + 2] = x[third + lane]
@@ -52,8 +84,16 @@ def _unpack(matrix, at, x, used, lanes, columns):
         column += 4
     while column < columns:
         for lane in range(used):
-            matrix[at + lane * columns + column] = x[column * lanes + lane]
+            matrix[at + lane * row + column] = x[column * lanes + lane]
         column += 1
+
+
+set_rows: Any = part(_set_rows)
+
+
+def _unpack(matrix, at, x, used, lanes, columns):
+    """The way back into contiguous rows."""
+    set_rows(matrix, at, columns, x, used, lanes, columns)
 
 
 fill: Any = part(_fill)

@@ -9,6 +9,7 @@ partial results (maximum, total, sums) are merged in order.
 Differs from the reference by rounding; a dot product is summed in vectors.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,20 @@ def suits(problem: Problem) -> bool:
     return size.m <= FEW and size.order == 1 and in_one_piece and problem.late_bias is None
 
 
+@cache
+def dot_of_rows(real: Real) -> Any:
+    """Return dot(x, x_at, y, y_at, width), of two rows that lie in one piece each."""
+    zero = real.number(0)
+
+    def dot(x, x_at, y, y_at, width):
+        total = zero
+        for c in range(width):
+            total += x[x_at + c] * y[y_at + c]
+        return total
+
+    return part(dot, of=f"rows, {real.dtype}", reassociate=True)
+
+
 def build_few(name: str, real: Real, score: Score) -> Any:
     """Make the kernel of one score. Results: sums (batch, chunks, m, e), maximum and total (batch, chunks, m); then the
     number of keys in a chunk."""
@@ -41,12 +56,6 @@ def build_few(name: str, real: Real, score: Score) -> Any:
     of = f"{score.__qualname__}, {real.dtype}"
     apply = part(score, of=f"few, {of}", inline=True)
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
-
-    def dot(x, x_at, y, y_at, width):
-        total = zero
-        for c in range(width):
-            total += x[x_at + c] * y[y_at + c]
-        return total
 
     def add(sums, at, y, y_at, y_row, weights, visible, rows, width):
         row = 0
@@ -68,8 +77,7 @@ def build_few(name: str, real: Real, score: Score) -> Any:
                 for i in range(width):
                     sums[at + i] += weights[r] * y[y_at + r * y_row + i]
 
-    dot = part(dot, of=of, reassociate=True)
-    add = part(add, of=of)
+    dot, add = dot_of_rows(real), part(add, of=of)
 
     def few(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layout import layout_of
+from ..layout import broadcast, layout_of
 from ..threads import get_num_threads
 from . import pool
 from .compile import ready
@@ -99,21 +99,23 @@ def lay_out(
     parameters: tuple[float, ...],
     divide: bool = False,
     selects: bool = False,
+    finite: bool | None = None,
     queries_per_block: int | None = None,
     keys_per_block: int | None = None,
 ) -> Problem:
     """Lay a call out.
 
     `diagonal` None: nothing is causal. `batch`: the leading axes, if not those of the arrays. Block sizes given are
-    upper bounds. `selects`: the formulation itself hides keys. With order -1, the caller has swapped the
-    roles of queries and keys (and transposed mask and bias).
+    upper bounds. `selects`: the formulation itself hides keys. `finite` False: leave it to the kernel to look for
+    numbers that are not, where pairs are hidden; None: look at all. With order -1, the caller has swapped the roles of
+    queries and keys (and transposed mask and bias).
     """
     dtype = query.dtype
     m, d = query.shape[-2:]
     n, e = value.shape[-2:]
     arrays = [query, key, value] + ([] if gradient is None else [gradient])
     if batch is None:
-        batch = np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
+        batch = broadcast(*(array.shape[:-2] for array in arrays))
     late_bias = None
     if bias is not None and bias.dtype != dtype:
         if bias.size <= sum(array.size for array in arrays):
@@ -138,7 +140,7 @@ def lay_out(
         diagonal=m + n if diagonal is None else max(-m - n, min(diagonal, m + n)),
         has_mask=mask is not None,
         has_bias=bias is not None or late_bias is not None,
-        finite=not hides or all(_finite(array) for array in arrays),
+        finite=not hides or (all(_finite(array) for array in arrays) if finite is None else finite),
         divide=divide,
     )
     own = np.zeros(PARAMETERS, dtype=dtype)
@@ -175,6 +177,14 @@ def address_of(array: Array) -> int:
     return address
 
 
+def empty_in_line(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A new array of anything that begins with a line of the cache."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + LINE, dtype=np.uint8)
+    first = -address_of(memory) % LINE
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
 def _finite(array: Array) -> bool:
     """Whether all entries are surely finite; a sum is cheap, and its overflow merely costs time later."""
     with np.errstate(all="ignore"):
@@ -189,9 +199,8 @@ class Pieces:
 
     def __init__(self, counts: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         *starts, end = accumulate((-(-count * dtype.itemsize // LINE) * LINE for count in counts), initial=0)
-        self.memory = np.empty(end + LINE, dtype=np.uint8)
-        first = -(-address_of(self.memory) // LINE) * LINE
-        self.table = np.array(starts, dtype=np.int64) + first
+        self.memory = empty_in_line((end,), np.dtype(np.uint8))
+        self.table = np.array(starts, dtype=np.int64) + address_of(self.memory)
 
 
 class Workspace(Pieces):

@@ -257,10 +257,29 @@ def fill_template(name: str, real: Real, parts: Parts, weighting: Weighting) -> 
     return Kernels(real, build_forward(name, real, parts, weighting.step), _build_weights(name, real, parts, weighting))
 
 
-def build_forward(name: str, real: Real, parts: Parts, advance: Any) -> Any:
-    """Make the kernel `Kernels.forward`."""
-    zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
+@cache
+def from_nothing(real: Real) -> Any:
+    """Return how most kernels enter a task: with nothing accumulated, up to the last key that is visible."""
+    zero, infinity = real.number(0), real.number(np.inf)
+
+    def enter(operands, scratch, results, member, first, used, lanes):
+        fill(scratch.sums, operands.size.e * lanes, zero)
+        fill(scratch.maximum, lanes, -infinity)
+        fill(scratch.total, lanes, zero)
+        return span(operands.size, first, used)
+
+    return part(enter, of=f"{real.dtype}")
+
+
+def build_forward(name: str, real: Real, parts: Parts, advance: Any, enter: Any = None) -> Any:
+    """Make the kernel `Kernels.forward`.
+
+    `enter(operands, scratch, results, member, first, used, lanes)` sets sums, maximum and total of a task, and returns
+    from which key on, and up to which, its queries see any; if not given, `from_nothing`.
+    """
+    zero, one = real.number(0), real.number(1)
     begin, scores, add_rows = parts
+    enter = from_nothing(real) if enter is None else enter
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
 
     def forward(start, stop, operands_table, scratch_table, results):
@@ -270,10 +289,7 @@ def build_forward(name: str, real: Real, parts: Parts, advance: Any) -> Any:
         blocks = (size.m + size.queries - 1) // size.queries
         for task in range(start, stop):
             member, first, used, lanes = begin(operands, scratch, task, blocks)
-            fill(scratch.sums, size.e * lanes, zero)
-            fill(scratch.maximum, lanes, -infinity)
-            fill(scratch.total, lanes, zero)
-            seen, end = span(size, first, used)
+            seen, end = enter(operands, scratch, results, member, first, used, lanes)
             for row in range(seen, end, size.keys):
                 rows = min(size.keys, end - row)
                 hidden = scores(operands, scratch, member, first, used, lanes, row, rows)

@@ -132,6 +132,9 @@ class _Shapes:
     def batch(self) -> tuple[int, ...]:
         result: tuple[int, ...] = ()
         for name, leading in self.leading.items():
+            if not result or leading in ((), result):  # the usual call, much faster than asking NumPy
+                result = result or leading
+                continue
             try:
                 result = np.broadcast_shapes(result, leading)
             except ValueError:

@@ -1,5 +1,6 @@
 """Slots that compete for inputs, step after step, with a gated unit and a network between the steps."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +27,29 @@ def slot_attention(
     norm_input_gain: Any,
     norm_input_bias: Any,
     mask: Any,
+    steps: int,
     **options: Any,
 ) -> Any:
-    """Project the inputs once, and let the slots compete for them."""
-    x = _layer_norm(here.xp, inputs, norm_input_gain, norm_input_bias)  # (..., n, D)
+    """Let the slots compete for the projected inputs.
+
+    K = x M and V = x N, with x the normalized inputs and a column of ones, and M and N the maps with all that the norm
+    and the biases add. So a score is (q Mᵀ) · x, and a reading (Σ_j w_ij x_j) N: few slots take less to map than many
+    inputs, and K and V are never made. Where there are so many slots that it takes more, the inputs are mapped.
+    """
+    xp, width, d = here.xp, inputs.shape[-1], slots.shape[-1]
+    x = _normalized_with_ones(xp, inputs)  # (..., n, D + 1)
+    key_map, value_map = (
+        xp.concatenate([norm_input_gain[:, None] * w, (norm_input_bias @ w + b)[None]])  # (D + 1, d)
+        for w, b in ((w_key, b_key), (w_value, b_value))
+    )
     seen = None if mask is None else mask[..., None, :]
-    return _refined(here, x @ w_key + b_key, x @ w_value + b_value, slots, mask=seen, rectified=False, **options)
+    leading = np.broadcast_shapes(inputs.shape[:-2], slots.shape[:-2])
+    readings_of_an_input = steps * math.prod(leading) * slots.shape[-2] / max(math.prod(inputs.shape[:-2]), 1)
+    if readings_of_an_input * (width + 1 - d) <= width * d:
+        return _refined(
+            here, x, x, slots, maps=(key_map, value_map), mask=seen, rectified=False, steps=steps, **options
+        )
+    return _refined(here, x @ key_map, x @ value_map, slots, mask=seen, rectified=False, steps=steps, **options)
 
 
 def conditional_slot_attention(
@@ -48,6 +66,7 @@ def _refined(
     value: Any,
     slots: Any,
     *,
+    maps: tuple[Any, Any] | None = None,
     w_query: Any,
     b_query: Any,
     gru_w_input: Any,
@@ -68,23 +87,29 @@ def _refined(
     rectified: bool,
     return_weights: bool,
 ) -> Any:
-    """Return slots (..., k, d) after some steps; `rectified`: a ReLU behind the network too."""
-    xp = here.xp
+    """Return slots (..., k, d) after some steps; `rectified`: a ReLU behind the network too.
 
-    def read(slots: Any, with_weights: bool) -> Any:
+    `maps`: what makes keys and values of `key` and `value`, whose last column is 1.
+    """
+    xp, scale = here.xp, 1 / math.sqrt(slots.shape[-1])
+
+    def read(slots: Any, with_weights: bool) -> tuple[Any, Any]:
         query = _layer_norm(xp, slots, norm_slots_gain, norm_slots_bias) @ w_query + b_query  # (..., k, d)
-        return here.competitive_attention(
-            query, key, value, eps=eps, scale=None, mask=mask, bias=None, return_weights=with_weights
+        query = query if maps is None else query @ maps[0].T
+        result = here.competitive_attention(
+            query, key, value, eps=eps, scale=scale, mask=mask, bias=None, return_weights=with_weights
         )
+        update, weights = result if with_weights else (result, None)
+        if maps is not None:
+            # A slot that reads nothing reads zeros, also by a map that is not finite.
+            update = xp.where(update[..., -1:] == 0, xp.zeros_like(update[..., :1]), update @ maps[1])
+        return update, weights
 
     leading = np.broadcast_shapes(key.shape[:-2], value.shape[:-2], slots.shape[:-2])
     slots = xp.broadcast_to(slots, (*leading, *slots.shape[-2:])).copy()
-    weights = read(slots, True).weights if steps == 0 and return_weights else None
+    weights = read(slots, True)[1] if steps == 0 and return_weights else None
     for step in range(steps):
-        kept = return_weights and step == steps - 1
-        update = read(slots, kept)
-        if kept:
-            update, weights = update
+        update, weights = read(slots, return_weights and step == steps - 1)
         slots = _gated(xp, update @ gru_w_input + gru_b_input, slots @ gru_w_hidden + gru_b_hidden, slots)
         hidden = xp.maximum(_layer_norm(xp, slots, norm_mlp_gain, norm_mlp_bias) @ mlp_w1 + mlp_b1, 0)
         change = hidden @ mlp_w2 + mlp_b2
@@ -93,10 +118,25 @@ def _refined(
 
 
 def _layer_norm(xp: Any, x: Any, gain: Any, bias: Any) -> Any:
+    centered, spread = _centered(xp, x)
+    return gain * centered / spread + bias
+
+
+def _centered(xp: Any, x: Any) -> tuple[Any, Any]:
+    """Return rows of mean 0, and by what they are divided to have variance 1, (..., 1)."""
     width = max(x.shape[-1], 1)
     centered = x - x.sum(axis=-1)[..., None] / width
     variance = (centered * centered).sum(axis=-1)[..., None] / width
-    return gain * centered / xp.sqrt(variance + 1e-5) + bias
+    return centered, xp.sqrt(variance + 1e-5)
+
+
+def _normalized_with_ones(xp: Any, x: Any) -> Any:
+    """Return rows of mean 0 and variance 1, and a 1 behind each."""
+    centered, spread = _centered(xp, x)
+    rows = xp.empty((*x.shape[:-1], x.shape[-1] + 1), dtype=x.dtype)
+    rows[..., :-1] = centered / spread
+    rows[..., -1] = 1
+    return rows
 
 
 def _gated(xp: Any, from_input: Any, from_hidden: Any, hidden: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...layout import broadcast
 from ..compile import part
 from ..operands import Array, Laid, address_of, lay
 from ..pointers import moved
@@ -47,7 +48,7 @@ def lay_chain(unary: Array, pairwise: Array, mask: Array | None) -> Chain:
     """Lay a call out; nothing is copied."""
     n, c = unary.shape[-2:]
     leading = () if mask is None else mask.shape[:-1]
-    batch = np.broadcast_shapes(unary.shape[:-2], pairwise.shape[:-3], leading)
+    batch = broadcast(unary.shape[:-2], pairwise.shape[:-3], leading)
     shared = pairwise.ndim == 2
     tables, steps = lay_tables(pairwise, batch, 0 if shared else 1)
     return Chain(batch, n, c, lay(unary, batch), tables, 0 if shared else steps[0], lengths_of(mask, batch, n))

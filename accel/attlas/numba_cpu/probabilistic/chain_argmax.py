@@ -1,7 +1,7 @@
 """The best labeling of chains, on the CPU.
 
-A task is a chain. Pointers are kept as numbers of the precision of the scores, so that a vector of labels is compared
-and chosen at once.
+A task is a chain; of few labels, a group of chains (`chain_argmax_lanes`). Pointers are kept as numbers of the
+precision of the scores, so that a vector of labels is compared and chosen at once.
 
 Bound by: n c² additions and comparisons.
 Differs from the reference in nothing: it adds the same numbers in the same order.
@@ -17,7 +17,10 @@ from ..memory.launch import launch, opener
 from ..operands import Array
 from ..pointers import moved, places_at
 from ..real import Real
+from ..vector import lanes_of
 from .chain import lay_chain
+from .chain_argmax_lanes import argmax_scratch, build_argmax_in_lanes
+from .chain_lanes import few_labels
 from .sums import sums_of
 
 __all__ = ["linear_chain_argmax"]
@@ -100,12 +103,13 @@ def linear_chain_argmax(unary: Array, pairwise: Array, *, mask: Array | None) ->
     chain = lay_chain(unary, pairwise, mask)
     n, c = chain.n, chain.c
     paths = np.empty((*chain.batch, n), dtype=np.int64)
+    in_lanes, width = few_labels(c, unary.dtype), lanes_of(unary.dtype)
     launch(
-        kernels_of(build_argmax, unary.dtype),
-        chain.members,
+        kernels_of(build_argmax_in_lanes if in_lanes else build_argmax, unary.dtype),
+        -(-chain.members // width) if in_lanes else chain.members,
         [chain.unary, chain.pairwise],
-        (paths, *chain.numbers),
-        (c, c, n * c),
+        (paths, *chain.numbers, chain.members),
+        argmax_scratch(n, c, width, unary.dtype) if in_lanes else (c, c, n * c),
         unary.dtype,
         chain.members * n * c * c,
     )

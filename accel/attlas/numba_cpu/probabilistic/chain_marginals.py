@@ -1,8 +1,9 @@
 """Marginals of chains, on the CPU.
 
-A task is a chain. Going forward, the terms of every sum are left in the result for pairs: divided by their sum they are
-the probability of a label given the next one. Going back, these are multiplied by what is known of the next label. So
-the way back takes no exponential, and beside the results a chain needs memory for a few rows of labels.
+A task is a chain; of few labels, a group of chains (`chain_marginals_lanes`). Going forward, the terms of every sum
+are left in the result for pairs: divided by their sum they are the probability of a label given the next one. Going
+back, these are multiplied by what is known of the next label. So the way back takes no exponential, and beside the
+results a chain needs memory for a few rows of labels.
 
 Bound by: n c² exponentials, then n c² multiplications; labels stand side by side in vectors.
 Differs from the reference by rounding: it multiplies conditional probabilities where the reference adds logarithms, and
@@ -10,7 +11,6 @@ divides at every position by their sum, so that roundings do not add up along th
 roundings lost.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,12 @@ from ..compile import kernel, part
 from ..memory.launch import launch, opener
 from ..operands import Array
 from ..pointers import moved, places_at
+from ..power import powers_of
 from ..real import Real
+from ..vector import lanes_of
 from .chain import EXPONENTIAL, lay_chain, step_of
+from .chain_lanes import few_labels
+from .chain_marginals_lanes import build_marginals_in_lanes, scratch_in_lanes
 from .sums import sums_of
 
 __all__ = ["linear_chain_marginals"]
@@ -36,9 +40,15 @@ def build_marginals(real: Real) -> Any:
     Operands: unary, pairwise. Results: log Z, marginals, pairwise marginals; lengths, n, c and the step of the tables.
     Scratch, c each: the forward weights or marginals, top, mass.
     """
-    zero, one = real.number(0), real.number(1)
+    zero, one, infinity, log = real.number(0), real.number(1), real.number(np.inf), powers_of(real).log
     open_matrix, reals, reach, sums = opener(real), real.pointer, step_of(real), sums_of(real)
     of = str(real.dtype)
+
+    def take_logs(mass, top, c):
+        for b in range(c):
+            mass[b] = -infinity if mass[b] == zero else log(mass[b]) + top[b]
+
+    take_logs = part(take_logs, of)
 
     def hand_down(pairs, following, c):
         mass = zero
@@ -88,7 +98,9 @@ def build_marginals(real: Real) -> Any:
                     reach(moved(pairs, (t - 1) * c * c), top, mass, alpha, pairwise, table, c)
                     for b in range(c):
                         labels[t * c + b] = mass[b]
-                        alpha[b] = (math.log(mass[b]) + top[b]) + unary.memory[at + b * unary.column]
+                    take_logs(mass, top, c)
+                    for b in range(c):
+                        alpha[b] = mass[b] + unary.memory[at + b * unary.column]
                 total, lost = sums.add(total, lost, sums.log_normalize(alpha, c))
             log_partition[member] = sums.whole(total, lost)
             if length > 0:
@@ -105,12 +117,13 @@ def linear_chain_marginals(unary: Array, pairwise: Array, *, mask: Array | None)
     log_partition = np.empty(chain.batch, dtype=dtype)
     marginals = np.empty((*chain.batch, n, c), dtype=dtype)
     pairs = np.empty((*chain.batch, max(n - 1, 0), c, c), dtype=dtype)
+    in_lanes, width = few_labels(c, dtype), lanes_of(dtype)
     launch(
-        kernels_of(build_marginals, dtype),
-        chain.members,
+        kernels_of(build_marginals_in_lanes if in_lanes else build_marginals, dtype),
+        -(-chain.members // width) if in_lanes else chain.members,
         [chain.unary, chain.pairwise],
-        (log_partition, marginals, pairs, *chain.numbers),
-        (c, c, c),
+        (log_partition, marginals, pairs, *chain.numbers, chain.members),
+        scratch_in_lanes(c, width, dtype) if in_lanes else (c, c, c),
         dtype,
         chain.members * n * c * c * EXPONENTIAL,
     )

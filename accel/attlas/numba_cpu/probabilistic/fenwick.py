@@ -1,185 +1,258 @@
 """Combiner-Logsparse: the past in groups that double in size.
 
-Tokens are cut into chunks of `CHUNK`. What a chunk meets is laid side by side: its own tokens; the groups within it,
-whose pattern is the same in every chunk; and the groups before it, one for every higher bit of its number. So a chunk
-is one block of queries over about 2 CHUNK + log n rows, of which a mask hides what a token does not meet, and the
-keys of a chunk come in one piece.
+Group g of level l holds the tokens from g 2^l to (g + 1) 2^l. What stands for its queries and keys comes from the two
+groups of the level below. Groups at even places are met; a first kernel reads what each of them holds, a second one
+lets every token meet itself and a group for every bit of its number. The rows of all levels stand one after the other,
+n of them at most.
 
-Bound by: multiply-adds, n (2 CHUNK + log n)(d + e), n log n (d + e) / 2 for the groups, and memory: about twice the
-keys and values are written once. Differs from the reference by rounding.
+Bound by: memory in the nearer caches. A token is a member of log n / 2 groups and meets as many: n log n (d + e)
+multiply-adds, so few per row that a vector runs along the width of a row, and no tile is filled with pairs that do not
+meet. Work is split into groups and runs of tokens; one thread computes each, in a fixed order.
+Differs from the reference by rounding; a dot product is summed in vectors, a mean by halves.
 """
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from attlas_ref.contract import AttentionResult
 
-from ..attention import attend, dot_scale
-from ..dense import build_softmax
-from ..operands import Array
-from .pieces import shares, summarized
+from ..attention import dot_scale, kernels_of, score_batch
+from ..blocks import fill
+from ..compile import kernel
+from ..few import dot_of_rows
+from ..operands import Array, address_of, lay_out, over_tasks
+from ..pointers import places_at
+from ..real import Real
+from .pieces import shares
 
 __all__ = ["combiner_logsparse_attention"]
 
-BITS = 4
-CHUNK = 1 << BITS
+RUN = 128
+"""Members of a group that are weighed at a time, and tokens of a task."""
 
 
-class Level(NamedTuple):
-    """The groups of one size that somebody meets."""
+class Kernels(NamedTuple):
+    """Both take, after the addresses of their results, that of the table of levels and how many there are."""
 
-    bit: int
-    groups: int
-
-    @property
-    def size(self) -> int:
-        """Tokens of a group; group g begins at token 2 g size, and those who meet it follow it at once."""
-        return 1 << self.bit
-
-    def of(self, x: Array) -> Array:
-        """View the groups of tokens (..., n, width): (..., count, size, width)."""
-        *leading, row, column = x.strides
-        shape = (*x.shape[:-2], self.groups, self.size, x.shape[-1])
-        strides = (*leading, 2 * self.size * row, row, column)
-        return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+    read: Any
+    """Results: the values of groups (batch, rows, e). A task is a pair (batch member, group at an even place)."""
+    meet: Any
+    """Results: those values, the output (batch, n, e), and, or nowhere, the weights of what a token meets
+    (batch, n, 2 + levels): itself, the token before it, the groups."""
 
 
-def levels_of(n: int) -> list[Level]:
-    """Return the sizes of more than one token, each with its groups."""
-    bits = range(1, max(1, n - 1).bit_length())
-    return [Level(bit, -(-(n - (1 << bit)) // (2 << bit))) for bit in bits if n > 1 << bit]
+@lru_cache(maxsize=64)
+def levels_of(n: int) -> Array:
+    """Return the table of levels (levels, 2) of groups of more than one token that somebody meets.
+
+    For each, the row of its first group, and the number of groups at even places that somebody meets.
+    """
+    table, row = [], 0
+    for bit in range(1, max(1, n - 1).bit_length()):
+        table.append((row, -(-(n - (1 << bit)) // (2 << bit))))
+        row += n >> bit
+    return np.array(table, dtype=np.int64).reshape(-1, 2)
 
 
-class Places(NamedTuple):
-    """Where the rows that a chunk meets stand."""
-
-    rows: int
-    within: dict[int, int]
-    """By bit, the first row of the groups within the chunk."""
-    before: dict[int, int]
-    """By bit, the row of the group before it."""
-
-
-def places_of(levels: list[Level]) -> Places:
-    """Lay the rows out: the chunk's own tokens, the groups within it, those before."""
-    rows, within, before = CHUNK, {}, {}
-    for level in levels:
-        if level.bit < BITS:
-            within[level.bit] = rows
-            rows += CHUNK >> level.bit + 1
+def represented(x: Array, levels: Array, summary: str) -> Array:
+    """Return what stands for the groups of all levels, (..., rows, width)."""
+    n = x.shape[-2]
+    rows = np.empty((*x.shape[:-2], sum(n >> bit + 1 for bit in range(len(levels))), x.shape[-1]), dtype=x.dtype)
+    below = x
+    for bit, (first, _) in enumerate(levels, start=1):
+        count = n >> bit
+        level = rows[..., first : first + count, :]
+        even, odd = below[..., 0 : 2 * count : 2, :], below[..., 1 : 2 * count : 2, :]
+        if summary == "max":
+            np.maximum(even, odd, out=level)
         else:
-            before[level.bit] = rows
-            rows += 1
-    return Places(rows, within, before)
-
-
-def _met(n: int, places: Places) -> Array:
-    """Return which token of a chunk meets which row, (chunks, CHUNK, rows)."""
-    chunk, token = np.arange(-(-n // CHUNK)), np.arange(CHUNK)
-    met = np.zeros((len(chunk), CHUNK, places.rows), dtype=bool)
-    met[:, token, token] = True
-    met[:, token[1::2], token[::2]] = True  # a group of one token is that token
-    for bit, first in places.within.items():
-        groups = CHUNK >> bit + 1
-        met[:, :, first : first + groups] = token[:, None] >> bit == 2 * np.arange(groups) + 1
-    for bit, row in places.before.items():
-        met[:, :, row] = (chunk >> bit - BITS & 1 == 1)[:, None]
-    return met
-
-
-def _side_by_side(x: Array, groups: list[tuple[Level, Array]], places: Places) -> Array:
-    """Return the rows that each chunk meets, (..., chunks, rows, width): tokens of x, and what stands for groups."""
-    n, width = x.shape[-2:]
-    chunks = -(-n // CHUNK)
-    leading = np.broadcast_shapes(x.shape[:-2], *(stands.shape[:-2] for _, stands in groups))
-    rows = np.zeros((*leading, chunks, places.rows, width), dtype=x.dtype)
-    full = n // CHUNK
-    rows[..., :full, :CHUNK, :] = x[..., : full * CHUNK, :].reshape(*x.shape[:-2], full, CHUNK, width)
-    if full < chunks:
-        rows[..., full, : n % CHUNK, :] = x[..., full * CHUNK :, :]
-    for level, stands in groups:
-        if level.bit < BITS:
-            each = CHUNK >> level.bit + 1
-            for group in range(each):  # the last chunk may lack the last ones
-                own = stands[..., group::each, :]
-                rows[..., : own.shape[-2], places.within[level.bit] + group, :] = own
-        else:
-            named = np.flatnonzero(np.arange(chunks) >> level.bit - BITS & 1)
-            rows[..., named, places.before[level.bit], :] = stands[..., named >> level.bit - BITS + 1, :]
+            np.add(even, odd, out=level)
+            level /= 2
+        below = level
     return rows
+
+
+def build_levels(real: Real) -> Kernels:
+    """Make the kernels; parameters (scale,), `gradient` and `extra`: what stands for the queries and keys of groups."""
+    return Kernels(_build_read(real), _build_meet(real))
+
+
+def _build_read(real: Real) -> Any:
+    zero, one, infinity, exp = real.number(0), real.number(1), real.number(np.inf), real.exp
+    dot = dot_of_rows(real)
+    open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
+
+    def read(start, stop, operands_table, scratch_table, results):
+        operands, line = open_operands(operands_table), open_scratch(scratch_table).scores
+        held, levels = reals(results[0]), places_at(results[1])
+        query, key, value, e = operands.gradient, operands.key, operands.value, operands.size.e
+        groups, rows, scale = results[3], results[4], operands.parameters[0]
+        for task in range(start, stop):
+            member, group, level = task // groups, task % groups, 0
+            while group >= levels[2 * level + 1]:
+                group -= levels[2 * level + 1]
+                level += 1
+            size = 2 << level
+            row = levels[2 * level] + 2 * group
+            asked = query.places[member] + row * query.row
+            at = (member * rows + row) * e
+            maximum, total = -infinity, zero
+            for c in range(e):
+                held[at + c] = zero
+            for run in range(0, size, RUN):
+                count = min(RUN, size - run)
+                key_at = key.places[member] + (2 * group * size + run) * key.row
+                before = maximum
+                for r in range(count):
+                    score = scale * dot(query.memory, asked, key.memory, key_at + r * key.row, operands.size.d)
+                    line[r] = score
+                    # A NaN is taken, and kept: nothing is larger than it.
+                    maximum = score if (score > maximum) | (score != score) else maximum
+                shift = zero if maximum == -infinity else maximum
+                rescale, own = exp(before - shift), zero
+                for r in range(count):
+                    line[r] = exp(line[r] - shift)
+                for r in range(count):
+                    own += line[r]
+                total = total * rescale + own
+                if run > 0:
+                    for c in range(e):
+                        held[at + c] *= rescale
+                value_at = value.places[member] + (2 * group * size + run) * value.row
+                for r in range(0, count, 2):  # two at a time: the sums are read and written once for both
+                    first, second = value_at + r * value.row, value_at + (r + 1) * value.row
+                    for c in range(e):
+                        held[at + c] += line[r] * value.memory[first + c] + line[r + 1] * value.memory[second + c]
+            divisor = total if total != zero else one
+            for c in range(e):
+                held[at + c] /= divisor
+
+    return kernel(read, f"levels-read-{real.dtype}")
+
+
+def _build_meet(real: Real) -> Any:
+    zero, one, infinity, exp = real.number(0), real.number(1), real.number(np.inf), real.exp
+    dot = dot_of_rows(real)
+    open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
+
+    def meet(start, stop, operands_table, scratch_table, results):
+        operands, line = open_operands(operands_table), open_scratch(scratch_table).scores
+        held, output, weights = reals(results[0]), reals(results[1]), reals(results[2])
+        levels, count, rows = places_at(results[3]), results[4], results[5]
+        query, key, value, group_key = operands.query, operands.key, operands.value, operands.extra
+        n, d, e, scale = operands.size.m, operands.size.d, operands.size.e, operands.parameters[0]
+        runs = (n + RUN - 1) // RUN
+        for task in range(start, stop):
+            member, run = task // runs, task % runs
+            for token in range(run * RUN, min(n, (run + 1) * RUN)):
+                asked = query.places[member] + token * query.row
+                own = key.places[member] + token * key.row
+                fill(line, 2 + count, -infinity)
+                line[0] = scale * dot(query.memory, asked, key.memory, own, d)
+                if token & 1:
+                    line[1] = scale * dot(query.memory, asked, key.memory, own - key.row, d)
+                for level in range(count):
+                    place = token >> level + 1
+                    if place & 1:
+                        at = group_key.places[member] + (levels[2 * level] + place - 1) * group_key.row
+                        line[2 + level] = scale * dot(query.memory, asked, group_key.memory, at, d)
+                maximum = line[0]
+                for i in range(1, 2 + count):
+                    maximum = line[i] if (line[i] > maximum) | (line[i] != line[i]) else maximum
+                shift, total = zero if maximum == -infinity else maximum, zero
+                for i in range(2 + count):
+                    line[i] = exp(line[i] - shift)
+                for i in range(2 + count):
+                    total += line[i]
+                divisor = total if total != zero else one
+                for i in range(2 + count):
+                    line[i] /= divisor
+                at = (member * n + token) * e
+                own = value.places[member] + token * value.row
+                for c in range(e):
+                    output[at + c] = line[0] * value.memory[own + c]
+                if token & 1:
+                    for c in range(e):
+                        output[at + c] += line[1] * value.memory[own - value.row + c]
+                for level in range(count):
+                    place = token >> level + 1
+                    if place & 1:
+                        row = (member * rows + levels[2 * level] + place - 1) * e
+                        for c in range(e):
+                            output[at + c] += line[2 + level] * held[row + c]
+                if results[2]:
+                    for i in range(2 + count):
+                        weights[(member * n + token) * (2 + count) + i] = line[i]
+
+    return kernel(meet, f"levels-meet-{real.dtype}")
+
+
+def _in_one_piece(x: Array) -> Array:
+    """Return rows whose numbers stand side by side, copied only if they do not yet."""
+    return x if x.strides[-1] == x.itemsize or x.shape[-1] <= 1 else x.copy()
+
+
+def _computed(query: Array, key: Array, value: Array, summary: str, scale: float, weights: bool) -> tuple[Array, Array]:
+    """Return the output (..., n, e), and what a token gives to all that it meets (..., n, 2 + levels) or nothing."""
+    n = query.shape[-2]
+    query, key, value = (_in_one_piece(x) for x in (query, key, value))
+    levels = levels_of(n)
+    asked, stands = (represented(x, levels, summary) for x in (query, key))
+    rows, count, groups = asked.shape[-2], len(levels), int(levels[:, 1].sum())
+    problem = lay_out(
+        query, key, value, mask=None, bias=None, diagonal=None, gradient=asked, extra=stands,
+        batch=score_batch(query, key, value), parameters=(scale,),
+    )  # fmt: skip
+    # What a row costs is a few products, not one with each of n rows.
+    problem = replace(problem, size=problem.size._replace(n=2 + count))
+    held, output = problem.new(rows, problem.size.e), problem.new(n, problem.size.e)
+    met = problem.new(n, 2 + count) if weights else np.empty(0, dtype=query.dtype)
+    kernels, table = kernels_of(build_levels, query.dtype), address_of(levels)
+    options: dict[str, Any] = {"rows": max(RUN, 2 + count)}
+    over_tasks(problem, kernels.read, problem.members * groups, held, numbers=(table, count, groups, rows), **options)
+    tasks = problem.members * -(-n // RUN)
+    over_tasks(
+        problem, kernels.meet, tasks, held, output, met if weights else None, numbers=(table, count, rows), **options
+    )
+    return output, met
 
 
 def combiner_logsparse_attention(
     query: Array, key: Array, value: Array, *, summary: str, scale: float | None, return_weights: bool
 ) -> Any:
     """See `attlas_ref.probabilistic.combiner_logsparse_attention`."""
-    scale, n = dot_scale(scale, query), query.shape[-2]
-    levels = levels_of(n)
-    places = places_of(levels)
-    stand = [summarized(level.of(query), level.of(key), level.of(value), scale, summary) for level in levels]
-    keys = _side_by_side(key, [(level, k) for level, (k, _) in zip(levels, stand, strict=True)], places)
-    values = _side_by_side(value, [(level, v) for level, (_, v) in zip(levels, stand, strict=True)], places)
-    met = _met(n, places)
-    whole, tokens = n // CHUNK, n // CHUNK * CHUNK
-    chunked = query[..., :tokens, :].reshape(*query.shape[:-2], whole, CHUNK, query.shape[-1])
-    last = query[..., None, tokens:, :]
-    parts = []
-    for asked, chosen in ((chunked, slice(0, whole)), (last, slice(whole, None))):
-        parts.append(
-            attend(
-                build_softmax,
-                asked,
-                keys[..., chosen, :, :],
-                values[..., chosen, :, :],
-                scale,
-                1.0,
-                mask=met[chosen, : asked.shape[-2]],
-                bias=None,
-                causal=False,
-                return_weights=return_weights,
-            )
-            if asked.size
-            else None
-        )
-    found = [part for part in parts if part is not None]
+    scale = dot_scale(scale, query)
+    output, _ = _computed(query, key, value, summary, scale, weights=False)
     if not return_weights:
-        return _joined(found) if found else np.zeros(_shape(query, key, value), dtype=query.dtype)
-    output = _joined([part.output for part in found]) if found else np.zeros(_shape(query, key, value), query.dtype)
-    weights = _joined([part.weights for part in found]) if found else None
-    inner = [shares(level.of(query), level.of(key), scale, summary) for level in levels]
-    return AttentionResult(output, _spread(weights, inner, levels, places, query, key))
+        return output
+    none = np.empty((key.shape[-2], 0), dtype=key.dtype)
+    _, met = _computed(query, key, none, summary, scale, weights=True)
+    return AttentionResult(output, _spread(met, query, key, summary, scale))
 
 
-def _shape(query: Array, key: Array, value: Array) -> tuple[int, ...]:
-    leading = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
-    return (*leading, query.shape[-2], value.shape[-1])
-
-
-def _joined(parts: list[Array]) -> Array:
-    """Join chunks (..., chunks, tokens, width) to tokens (..., n, width)."""
-    lines = [x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]) for x in parts]
-    return lines[0] if len(lines) == 1 else np.concatenate(lines, axis=-2)
-
-
-def _spread(
-    met: Array | None, inner: list[Array], levels: list[Level], places: Places, query: Array, key: Array
-) -> Array:
-    """Return the weights of all tokens (..., n, n), given those of the rows that each meets (..., n, rows)."""
+def _spread(met: Array, query: Array, key: Array, summary: str, scale: float) -> Array:
+    """Return the weights of all tokens (..., n, n), given those of what each meets (..., n, 2 + levels)."""
     n = query.shape[-2]
-    weights = np.zeros((*np.broadcast_shapes(query.shape[:-2], key.shape[:-2]), n, n), dtype=query.dtype)
-    if met is None:
-        return weights
+    weights = np.zeros((*met.shape[:-1], n), dtype=query.dtype)
     token = np.arange(n)
-    weights[..., token, token] = met[..., token, token % CHUNK]
+    weights[..., token, token] = met[..., 0]
     odd = token[1::2]
-    weights[..., odd, odd - 1] = met[..., odd, odd % CHUNK - 1]
-    for level, within in zip(levels, inner, strict=True):
-        for group in range(level.groups):
-            first = 2 * group * level.size
-            reach = slice(first + level.size, min(n, first + 2 * level.size))
-            row = places.before.get(level.bit)
-            if row is None:
-                row = places.within[level.bit] + group % (CHUNK >> level.bit + 1)
-            weights[..., reach, first : first + level.size] = met[..., reach, row, None] * within[..., group, None, :]
+    weights[..., odd, odd - 1] = met[..., odd, 1]
+    for bit, (_, groups) in enumerate(levels_of(n), start=1):
+        size = 1 << bit
+        within = shares(_groups(query, size, groups), _groups(key, size, groups), scale, summary)
+        for group in range(groups):
+            first = 2 * group * size
+            reach = slice(first + size, min(n, first + 2 * size))
+            weights[..., reach, first : first + size] = met[..., reach, 1 + bit, None] * within[..., group, None, :]
     return weights
+
+
+def _groups(x: Array, size: int, count: int) -> Array:
+    """View the groups at even places of tokens (..., n, width): (..., count, size, width)."""
+    *leading, row, column = x.strides
+    shape, strides = (*x.shape[:-2], count, size, x.shape[-1]), (*leading, 2 * size * row, row, column)
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)

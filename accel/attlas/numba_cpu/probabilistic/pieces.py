@@ -1,23 +1,62 @@
 """Softmax attention to several sets of keys at once.
 
 A query of Combiner meets some keys one by one and others in groups, and the two are laid out differently: the tokens
-of a row together, or those of a column. Every set is one call of the tile template, whose (maximum, total, sums) are
-then merged. Queries are kept as a grid (..., rows, columns, width).
+of a row together, or those of a column. Every set is one call of the tile template, which begins with the (maximum,
+total, sums) that the set before it has left: nothing is merged afterwards. Queries are kept as a grid
+(..., rows, columns, width).
 
-Bound by: the multiply-adds of the sets; merging reads and writes their sums once. Differs from the reference by
-rounding.
+Bound by: the multiply-adds of the sets; between two of them the sums are written and read once. Differs from the
+reference by rounding.
 """
 
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..attention import attend, kernels_of, run_forward, score_batch
-from ..dense import build_softmax
-from ..operands import Array, Problem, lay_out, over_queries
+from ..attention import attend, kernels_of, score_batch
+from ..blocks import pack
+from ..compile import kernel, part
+from ..dense import build_softmax, dot_score
+from ..operands import Array, Problem, address_of, lay_out, over_queries, over_tasks
+from ..pointers import places_at
+from ..real import Real
+from ..tile import build_forward, build_parts, from_nothing, softmax, span
 
-Statistics = tuple[Array, Array]
+CAUSAL_QUERIES = 32
+"""Queries of a task where keys are hidden behind a diagonal: so a quarter of a square of 64 is not computed."""
+
+
+def build_continued(real: Real) -> Any:
+    """Make the kernel of one set; parameters (scale, 1, whether it goes on), `extra` and `gradient`: sums and
+    statistics so far. The results are those of `Kernels.forward`, then the address of a table (batch,), how many keys
+    each line sees, or 0."""
+    zero, begin = real.number(0), from_nothing(real)
+
+    def enter(operands, scratch, results, member, first, used, lanes):
+        size, sums, statistics = operands.size, operands.extra, operands.gradient
+        if operands.parameters[2] > zero:
+            pack(scratch.sums, sums, sums.places[member] + first * sums.row, used, lanes, size.e, zero)
+            at = statistics.places[member] + first * statistics.row
+            pack(scratch.maximum, statistics, at, used, lanes, 1, zero)
+            pack(scratch.total, statistics, at + statistics.column, used, lanes, 1, zero)
+            seen, end = span(size, first, used)
+        else:
+            seen, end = begin(operands, scratch, results, member, first, used, lanes)
+        if results[3]:
+            end = min(end, places_at(results[3])[member])
+        return seen, end
+
+    parts = build_parts(real, dot_score)
+    return build_forward("continued", real, parts, softmax(real).step, part(enter, of=str(real.dtype)))
+
+
+class Sofar(NamedTuple):
+    """What some sets have left, in the order of the grid."""
+
+    sums: Array
+    """(..., rows, columns, e)."""
+    statistics: Array
+    """(..., rows, columns, 2): maximum and total."""
 
 
 class Piece(NamedTuple):
@@ -32,23 +71,45 @@ class Piece(NamedTuple):
     """Whether the columns come first."""
     mask: Array | None = None
     diagonal: int | None = None
+    reach: Array | None = None
+    """(rows,): how many of the keys each row sees, if not all."""
 
-    def problem(self, scale: float, value: Array, leading: tuple[int, ...] = ()) -> Problem:
+    def problem(
+        self,
+        scale: float,
+        value: Array,
+        leading: tuple[int, ...] = (),
+        *,
+        sofar: Sofar | None = None,
+        mask: Array | None = None,
+        divide: bool = False,
+    ) -> Problem:
         """Lay the set out, with values or what stands for them, and such leading axes at least."""
+        sums, statistics = (None, None) if sofar is None else (self.back(x, 1) for x in sofar)
+        before = () if sums is None or statistics is None else (sums.shape[:-2], statistics.shape[:-2])
         return lay_out(
             self.query,
             self.key,
             value,
-            mask=self.mask,
+            mask=mask,
             bias=None,
+            extra=sums,
+            gradient=statistics,
             diagonal=self.diagonal,
-            batch=np.broadcast_shapes(score_batch(self.query, self.key, value), (*leading, 1)),
-            parameters=(scale, 1.0),
+            batch=np.broadcast_shapes(score_batch(self.query, self.key, value), (*leading, 1), *before),
+            parameters=(scale, 1.0, float(sofar is not None)),
+            divide=divide,
+            finite=False,
+            queries_per_block=None if self.diagonal is None else CAUSAL_QUERIES,
         )
 
     def back(self, array: Array, inner: int) -> Array:
         """Turn a result with so many axes behind the tokens' into the order of the grid, or back."""
         return array.swapaxes(-2 - inner, -1 - inner) if self.turned else array
+
+    def hides(self) -> Array | None:
+        """Return the mask that leaves what each row sees."""
+        return self.mask if self.reach is None else np.arange(self.key.shape[-2]) < self.reach[:, None, None]
 
 
 def piece_of(*arrays: Any, columns: bool = False, **options: Any) -> Piece:
@@ -57,34 +118,39 @@ def piece_of(*arrays: Any, columns: bool = False, **options: Any) -> Piece:
     return Piece(query, key, value, turned=columns, **options)
 
 
-def _run(pieces: list[Piece], problems: list[Problem]) -> tuple[list[tuple[Array, Array, Array]], Array, Array]:
-    """Return the sums, factors and totals of every piece, and the maximum and total of all, (..., rows, columns)."""
-    kernels = kernels_of(build_softmax, pieces[0].query.dtype)._replace(few=None)
-    partials = []
-    for piece, problem in zip(pieces, problems, strict=True):
-        sums, maximum, total = run_forward(problem, kernels)
-        partials.append((piece.back(sums, 1), piece.back(maximum, 0), piece.back(total, 0)))
-    maximum = reduce(np.maximum, (partial[1] for partial in partials))
-    shift = np.where(maximum == -np.inf, 0, maximum)
-    merged = []
-    whole = np.zeros((), dtype=maximum.dtype)
-    for sums, own, total in partials:
-        factor = np.exp(own - shift)
-        whole = whole + factor * total
-        merged.append((sums, factor, total))
-    return merged, maximum, whole
+def _run(
+    pieces: list[Piece], values: list[Array], scale: float, leading: tuple[int, ...] = (), divide: bool = False
+) -> Sofar:
+    """Return what all pieces leave."""
+    kernel = kernels_of(build_continued, pieces[0].query.dtype)
+    # Those over rows come last: what they leave lies in the order of the grid.
+    order = sorted(range(len(pieces)), key=lambda i: not pieces[i].turned)
+    sofar: Sofar | None = None
+    for i in order:
+        piece = pieces[i]
+        last = divide and i == order[-1]
+        problem = piece.problem(scale, values[i], leading, sofar=sofar, mask=piece.mask, divide=last)
+        size = problem.size
+        reach = None
+        if piece.reach is not None:
+            reach = np.ascontiguousarray(np.broadcast_to(piece.reach.astype(np.int64), problem.batch))
+        shape = (*problem.batch, size.m)
+        before = None if sofar is None or piece.turned else sofar.sums
+        if before is not None and before.shape == (*shape, size.e) and before.flags.c_contiguous:
+            sums = before  # a task reads its own rows before it writes them
+        else:
+            sums = np.empty((*shape, size.e), dtype=problem.dtype)
+        statistics = np.empty((2, *shape), dtype=problem.dtype)
+        numbers = (0 if reach is None else address_of(reach),)
+        over_queries(problem, kernel, sums, *statistics, numbers=numbers)
+        sofar = Sofar(piece.back(sums, 1), piece.back(np.moveaxis(statistics, 0, -1), 1))
+    assert sofar is not None
+    return sofar
 
 
 def attended(pieces: list[Piece], scale: float) -> Array:
     """Return the output of every token, (..., rows, columns, e)."""
-    merged, _, whole = _run(pieces, [piece.problem(scale, piece.value) for piece in pieces])
-    divisor = np.where(whole == 0, 1, whole)
-    output: Any = None
-    for sums, factor, _ in merged:
-        part = sums * (factor / divisor)[..., None]
-        output = part if output is None else output + part
-    result: Array = output
-    return result
+    return _run(pieces, [piece.value for piece in pieces], scale, divide=True).sums
 
 
 def weighted(pieces: list[Piece], scale: float) -> list[Array]:
@@ -92,39 +158,60 @@ def weighted(pieces: list[Piece], scale: float) -> list[Array]:
     # A summary may have leading axes that the keys lack, and all pieces share their maximum.
     leading = np.broadcast_shapes(*(score_batch(piece.query, piece.key)[:-1] for piece in pieces))
     none = [np.empty((piece.key.shape[-2], 0), dtype=piece.key.dtype) for piece in pieces]
-    problems = [piece.problem(scale, value, leading) for piece, value in zip(pieces, none, strict=True)]
-    _, maximum, whole = _run(pieces, problems)
+    statistics = np.moveaxis(_run(pieces, none, scale, leading).statistics, -1, 0)
     kernels = kernels_of(build_softmax, pieces[0].query.dtype)
     result = []
-    for piece, problem in zip(pieces, problems, strict=True):
-        problem = _divided(problem)
+    for piece, value in zip(pieces, none, strict=True):
+        problem = piece.problem(scale, value, leading, mask=piece.hides(), divide=True)
         shape = (*problem.batch, problem.size.m)
-        top, total = (np.ascontiguousarray(np.broadcast_to(piece.back(x, 0), shape)) for x in (maximum, whole))
+        top, total = (np.ascontiguousarray(np.broadcast_to(piece.back(x, 0), shape)) for x in statistics)
         weights = np.zeros((*shape, problem.size.n), dtype=problem.dtype)
         over_queries(problem, kernels.weights, top, total, weights)
         result.append(weights)
     return result
 
 
-def _divided(problem: Problem) -> Problem:
-    return Problem(
-        problem.matrices, problem.parameters, problem.size._replace(divide=1), problem.batch, problem.late_bias
-    )
+def build_largest(real: Real) -> Any:
+    """Find the largest number of every column of a group, a NaN if there is one; result (batch, d)."""
+    open_operands, reals = real.open_operands, real.pointer
+
+    def largest(start, stop, operands_table, scratch_table, results):
+        operands, found = open_operands(operands_table), reals(results[0])
+        size, x = operands.size, operands.query
+        for member in range(start, stop):
+            at, target = x.places[member], member * size.d
+            for c in range(size.d):
+                found[target + c] = x.memory[at + c * x.column]
+            for _ in range(1, size.m):
+                at += x.row
+                for c in range(size.d):
+                    number = x.memory[at + c * x.column]
+                    larger = (number > found[target + c]) | (number != number)
+                    found[target + c] = number if larger else found[target + c]
+
+    return kernel(largest, f"largest-{real.dtype}")
+
+
+def _represented(x: Array, summary: str) -> Array:
+    """Return what stands for groups (..., groups, members, width): (..., groups, width)."""
+    if summary == "mean" or x.size == 0:
+        mean: Array = x.mean(axis=-2)
+        return mean
+    problem = lay_out(x, x, x, mask=None, bias=None, diagonal=None, parameters=())
+    found = problem.new(problem.size.d)
+    over_tasks(problem, kernels_of(build_largest, x.dtype), problem.members, found)
+    return found
 
 
 def summarized(query: Array, key: Array, value: Array, scale: float, summary: str) -> tuple[Array, Array]:
     """Return the key (..., groups, d) and the value (..., groups, e) of every group (..., groups, members, width)."""
-    represent = np.max if summary == "max" else np.mean
-    asked = represent(query, axis=-2, keepdims=True)
-    read = attend(
-        build_softmax, asked, key, value, scale, 1.0, mask=None, bias=None, causal=False, return_weights=False
-    )
-    return represent(key, axis=-2), read[..., 0, :]
+    asked = _represented(query, summary)[..., None, :]
+    options: dict[str, Any] = {"mask": None, "bias": None, "causal": False, "return_weights": False}
+    read = attend(build_softmax, asked, key, value, scale, 1.0, **options)
+    return _represented(key, summary), read[..., 0, :]
 
 
 def shares(query: Array, key: Array, scale: float, summary: str) -> Array:
     """Return p(j | group), (..., groups, members)."""
-    represent = np.max if summary == "max" else np.mean
-    asked = represent(query, axis=-2, keepdims=True)
-    piece = Piece(asked, key, key)
-    return weighted([piece], scale)[0][..., 0, :]
+    asked = _represented(query, summary)[..., None, :]
+    return weighted([Piece(asked, key, key)], scale)[0][..., 0, :]

@@ -3,17 +3,22 @@
 With f = F + log u and g = G + log v the plan is u_i K_ij v_j, K = exp(F_i + G_j - C_ij / epsilon). The logarithms F and
 G are absorbed into K, which stands where the plan will stand; u and v remain near 1 while the steps settle. A step is
 then one sweep: row by row u_i = a_i / Σ_j K_ij v_j and at once what the row adds to the next Σ_i K_ij u_i, so the
-matrix is read once per step and nothing is exponentiated. Where a scaling leaves its range, as in the first
-steps with a small epsilon, the step is made in logarithms from the costs, as in the reference, and K with it, every row
-divided by its sum.
+matrix is read once per step and nothing is exponentiated. Where all scores are near each other, K begins as their
+exponentials; else, and where a scaling leaves its range, as in the first steps with a small epsilon, the step is made
+in logarithms from the costs, as in the reference, and K with it, every row divided by its sum. A step that leaves every
+v as it was is the last one: all others would repeat it bit by bit.
 
-Bound by: memory traffic, m n numbers per step; steps in logarithms by 2 m n exponentials. Beside the cost and the plan
-it keeps O(m + n) numbers. Blocks of rows are tasks (see `transport`); small members are a task each with all their
-steps, in the same order.
+Bound by: reading. A step brings m n numbers from a shared cache and reads them twice from the nearest one; steps in
+logarithms by 2 m n exponentials. Beside the cost and the plan it keeps O(m + n) numbers. Blocks of rows (see
+`transport`) are the tasks of turns that threads take together (see `team`): a launch per step costs more than the step.
+Of many small members each is one thread's alone, with the same blocks in the same order.
 Differs from the reference by rounding. What K has lost below the smallest normal number is less than rounding in every
 sum it would take part in.
+What did not pay: adding four rows while the next four are summed, in one loop (eight streams and no less reading);
+asking for the next rows early.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +27,12 @@ from ...threads import get_num_threads
 from ..attention import kernels_of
 from ..compile import kernel
 from ..memory.launch import launch
-from ..operands import Array, lay
-from ..real import Real
-from .sinkhorn_steps import AGAIN, DONE, LOGS, build_steps
+from ..operands import LINE, Array, empty_in_line, lay
+from ..real import Real, real_of
+from ..team import COURSE, NONE, PATIENCE, RECALL, TICKET, begin_turn, claim, is_last
+from .sinkhorn_blocks import build_blocks
+from .sinkhorn_given import LOGS, NEW, build_open_given, reach_of
+from .sinkhorn_steps import COLUMNS, MAKE, build_steps
 from .transport import TOPS, laid_mask, rows_per_block
 
 __all__ = ["sinkhorn_plan"]
@@ -39,162 +47,109 @@ class SinkhornKernels(NamedTuple):
     Operands: cost, mask. Results: see `_Run`.
     """
 
-    find_open: Any
-    """Blocks: which rows and columns have an allowed pair."""
-    settle: Any
-    """Members: the columns' scalings for the next step, or what else it must be."""
-    columns: Any
-    """Blocks: sums of columns in logarithms."""
-    merge: Any
-    """Members: the columns' potentials from these."""
-    rows: Any
-    """Blocks: the sweep along the rows."""
-    retreat: Any
-    """Members: turn a sweep that left the range into one in logarithms."""
-    finish: Any
-    """Blocks: the plan in place of the kernel."""
-    whole: Any
-    """Members: all steps."""
+    survey: Any
+    """Blocks: which rows and columns have an allowed pair, and how far their scores lie apart."""
+    steps: Any
+    """Seats of members: all steps, together with whoever sits beside."""
 
 
 def build_sinkhorn(real: Real) -> SinkhornKernels:
     """Make the kernels."""
     reals, of = real.pointer, str(real.dtype)
-    open_given, settle, columns, merge, sweep, retreat, finish, find_open = build_steps(real)
+    open_given, survey = build_open_given(real), build_blocks(real).survey
+    work, advance = build_steps(real)
 
-    def settle_kernel(start, stop, operands_table, scratch_table, results):
-        given = open_given(operands_table, results)
-        for member in range(start, stop):
-            settle(given, member)
-
-    def merge_kernel(start, stop, operands_table, scratch_table, results):
-        given = open_given(operands_table, results)
-        for member in range(start, stop):
-            if given.state[member] == LOGS:
-                merge(given, member)
-
-    def retreat_kernel(start, stop, operands_table, scratch_table, results):
-        given = open_given(operands_table, results)
-        for member in range(start, stop):
-            retreat(given, member)
-
-    def columns_kernel(start, stop, operands_table, scratch_table, results):
+    def survey_kernel(start, stop, operands_table, scratch_table, results):
         given, line = open_given(operands_table, results), reals(scratch_table[0])
         for task in range(start, stop):
-            if given.state[task // given.blocks] == LOGS:
-                columns(given, line, task // given.blocks, task % given.blocks)
+            survey(given, line, task // given.blocks, task % given.blocks)
 
-    def rows_kernel(start, stop, operands_table, scratch_table, results):
+    def steps_kernel(start, stop, operands_table, scratch_table, results):
         given, line, tops = open_given(operands_table, results), reals(scratch_table[0]), reals(scratch_table[1])
-        for task in range(start, stop):
-            state = given.state[task // given.blocks]
-            if state == AGAIN if results[20] else state < AGAIN:
-                sweep(given, line, tops, task // given.blocks, task % given.blocks)
+        for seat in range(start, stop):
+            member = seat // given.seats
+            at = member * COURSE
+            block = claim(given.course, at, given.blocks, given.patience)
+            while block != NONE:
+                work(given, line, tops, member, block)
+                if is_last(given.course, at, given.blocks):
+                    begin_turn(given.course, at, advance(given, member))
+                block = claim(given.course, at, given.blocks, given.patience)
 
-    def finish_kernel(start, stop, operands_table, scratch_table, results):
-        given = open_given(operands_table, results)
-        for task in range(start, stop):
-            finish(given, task // given.blocks, task % given.blocks)
-
-    def find_open_kernel(start, stop, operands_table, scratch_table, results):
-        given, line = open_given(operands_table, results), reals(scratch_table[0])
-        for task in range(start, stop):
-            find_open(given, line, task // given.blocks, task % given.blocks)
-
-    def whole(start, stop, operands_table, scratch_table, results):
-        given, line, tops = open_given(operands_table, results), reals(scratch_table[0]), reals(scratch_table[1])
-        blocks, state = given.blocks, given.state
-        for member in range(start, stop):
-            for step in range(results[20]):
-                if step:
-                    settle(given, member)
-                if state[member] == DONE:
-                    break
-                if state[member] == LOGS:
-                    for block in range(blocks):
-                        columns(given, line, member, block)
-                    merge(given, member)
-                for block in range(blocks):
-                    sweep(given, line, tops, member, block)
-                retreat(given, member)
-                if state[member] == AGAIN:
-                    for block in range(blocks):
-                        sweep(given, line, tops, member, block)
-            for block in range(blocks):
-                finish(given, member, block)
-
-    return SinkhornKernels(
-        find_open=kernel(find_open_kernel, f"sinkhorn-open-{of}"),
-        settle=kernel(settle_kernel, f"sinkhorn-settle-{of}"),
-        columns=kernel(columns_kernel, f"sinkhorn-columns-{of}"),
-        merge=kernel(merge_kernel, f"sinkhorn-merge-{of}"),
-        rows=kernel(rows_kernel, f"sinkhorn-rows-{of}"),
-        retreat=kernel(retreat_kernel, f"sinkhorn-retreat-{of}"),
-        finish=kernel(finish_kernel, f"sinkhorn-finish-{of}"),
-        whole=kernel(whole, f"sinkhorn-whole-{of}"),
-    )
+    return SinkhornKernels(kernel(survey_kernel, f"sinkhorn-survey-{of}"), kernel(steps_kernel, f"sinkhorn-{of}"))
 
 
 class _Run:
     """One call: its arrays, and how kernels are run on them."""
 
-    def __init__(self, cost: Array, mask: Array | None, batch: tuple[int, ...], factor: float, tolerance: float | None):
+    def __init__(
+        self,
+        cost: Array,
+        mask: Array | None,
+        batch: tuple[int, ...],
+        factor: float,
+        steps: int,
+        tolerance: float | None,
+    ):
         (m, n), dtype = cost.shape[-2:], cost.dtype
         self.kernels = kernels_of(build_sinkhorn, dtype)
-        self.members, self.pairs, self.dtype, self.width = int(np.prod(batch)), m * n, dtype, n
+        self.members, self.pairs, self.dtype, self.n, self.steps = math.prod(batch), m * n, dtype, n, steps
         self.blocks = -(-m // rows_per_block(m))
-        partial = (*batch, self.blocks, n)
-        self.plan = np.empty((*batch, m, n), dtype=dtype)
+        numbers_per_line = LINE // dtype.itemsize
+        wide = -(-n // numbers_per_line) * numbers_per_line
+        self.plan = empty_in_line((*batch, m, n), dtype)
         self.a, self.row_log, self.row_scale = (np.empty((*batch, m), dtype=dtype) for _ in range(3))
-        self.b, self.column_log, self.column_scale = (np.empty((*batch, n), dtype=dtype) for _ in range(3))
-        self.sums, self.most, self.total = (np.empty(partial, dtype=dtype) for _ in range(3))
+        self.b, self.column_log, self.column_scale = (empty_in_line((*batch, wide), dtype)[..., :n] for _ in range(3))
+        partial = (*batch, self.blocks, wide)
+        self.sums, self.most, self.least = (empty_in_line(partial, dtype)[..., :n] for _ in range(3))
         self.state, self.spoiled = np.full(batch, LOGS, dtype=np.int64), np.zeros(batch, dtype=np.int64)
-        self.bad = np.zeros((*batch, self.blocks), dtype=np.int64)
-        self.numbers = np.array([factor, 0 if tolerance is None else tolerance], dtype=dtype)
+        self.bad, self.turn = np.zeros((*batch, self.blocks), dtype=np.int64), np.zeros((*batch, 2), dtype=np.int64)
+        self.shift, self.course = np.zeros(batch, dtype=dtype), np.zeros((*batch, COURSE), dtype=np.int64)
+        threads = get_num_threads()
+        shared = self.pairs >= WORTH_SHARING and self.members < 4 * threads
+        self.seats = min(threads, self.blocks) if shared else 1
+        numbers = np.array([factor, 0 if tolerance is None else tolerance], dtype=dtype)
         self.operands = [lay(cost, batch), laid_mask(mask, batch)]
         self.results = (
             *(self.plan, self.a, self.b, self.row_log, self.row_scale, self.column_log, self.column_scale),
-            *(self.sums, self.most, self.total, self.state, self.spoiled, self.bad, self.numbers),
-            *(m, n, rows_per_block(m), self.blocks, int(mask is not None), int(tolerance is not None)),
+            *(self.sums, self.most, self.least, self.state, self.spoiled, self.bad, self.shift, self.course),
+            *(self.turn, numbers, m, n, wide, rows_per_block(m), self.blocks, int(mask is not None)),
+            *(int(tolerance is not None), steps, self.seats, PATIENCE),
         )
 
-    def over_members(self, kernel: Any, last: int = 0, work: int = 0) -> None:
-        """Run a kernel over all members; `last` is the last number it is told."""
-        launch(kernel, self.members, self.operands, (*self.results, last), (self.width, TOPS), self.dtype, work)
+    def launch(self, kernel: Any, tasks: int, per_pair: int) -> None:
+        """Run a kernel over so many tasks of about so many multiply-adds per pair."""
+        work = per_pair * self.members * self.pairs
+        launch(kernel, tasks, self.operands, self.results, (self.n, TOPS), self.dtype, work)
 
-    def over_blocks(self, kernel: Any, last: int = 0, work: int = 1) -> None:
-        """Run a kernel over all blocks of all members; `work`: multiply-adds per pair."""
-        tasks, results = self.members * self.blocks, (*self.results, last)
-        work *= self.members * self.pairs
-        launch(kernel, tasks, self.operands, results, (self.width, TOPS), self.dtype, work)
+    def survey(self) -> tuple[Array, Array]:
+        """Return which rows (..., m) and columns (..., n) have an allowed pair; decide how the steps begin."""
+        self.launch(self.kernels.survey, self.members * self.blocks, 4)
+        most = self.most.max(axis=-2)
+        self.shift[...] = most.max(axis=-1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = self.shift - self.least.min(axis=(-2, -1))
+        # A kernel that far loses nothing below the smallest normal number. Without any pair `apart` is -inf; a NaN or
+        # an infinite score is not near either.
+        near = (apart >= 0) & (apart <= 2 * math.log(reach_of(real_of(self.dtype))))
+        self.state[...] = np.where(near, NEW, LOGS)
+        self.turn[..., 0] = np.where(near, MAKE, COLUMNS)
+        return self.row_scale.copy(), most != -np.inf
 
-    def find_open(self) -> tuple[Array, Array]:
-        """Return which rows (..., m) and columns (..., n) have an allowed pair, as ones and zeros."""
-        self.over_blocks(self.kernels.find_open, work=4)
-        return self.row_scale.copy(), self.sums.max(axis=-2)
-
-    def iterate(self, steps: int) -> None:
-        """Make the steps, all members side by side, block by block."""
-        kernels = self.kernels
-        for step in range(steps):
-            if step:
-                self.over_members(kernels.settle)
-            if (self.state == DONE).all():
-                break
-            if (self.state == LOGS).any():
-                self.over_blocks(kernels.columns, work=16)
-                self.over_members(kernels.merge)
-            self.over_blocks(kernels.rows, work=4)
-            if self.bad.any():
-                self.over_members(kernels.retreat)
-                self.over_blocks(kernels.rows, last=1, work=16)
-        self.over_blocks(kernels.finish, work=1)
+    def iterate(self) -> None:
+        """Make the steps."""
+        self.row_log[...] = np.where(self.a > 0, 0, -np.inf)
+        self.row_scale[...] = 1
+        self.column_log[...] = np.where(self.b > 0, 0, -np.inf)
+        while (self.course[..., TICKET] >= 0).any():
+            self.course[..., RECALL] = 0
+            self.launch(self.kernels.steps, self.members * self.seats, self.steps * 4)
 
 
-def _masses(marginal: Array | None, other: Array | None, open_: Array | None, dtype: np.dtype[Any]) -> Array:
+def _masses(marginal: Array | None, other: Array | None, open_: Array, dtype: np.dtype[Any]) -> Array:
     """Return a marginal; if not given, spread the total of the other one evenly over what is open."""
-    if marginal is not None or open_ is None:
-        return np.asarray(marginal, dtype=dtype)
+    if marginal is not None:
+        return marginal
     total = np.ones(1, dtype=dtype) if other is None else other.sum(axis=-1, keepdims=True)
     return np.where(open_ > 0, total / np.maximum(open_.sum(axis=-1, keepdims=True), 1), 0)
 
@@ -215,15 +170,9 @@ def sinkhorn_plan(
     batch = np.broadcast_shapes(cost.shape[:-2], () if mask is None else mask.shape[:-2], *given)
     if 0 in (*batch, m, n):
         return np.zeros((*batch, m, n), dtype=cost.dtype)
-    run = _Run(cost, mask, batch, -1 / epsilon, tolerance)
-    both = row_marginal is not None and column_marginal is not None
-    open_rows, open_columns = (None, None) if both else run.find_open()
+    run = _Run(cost, mask, batch, -1 / epsilon, steps, tolerance)
+    open_rows, open_columns = run.survey()
     run.a[...] = _masses(row_marginal, column_marginal, open_rows, cost.dtype)
     run.b[...] = _masses(column_marginal, row_marginal, open_columns, cost.dtype)
-    run.row_log[...] = np.where(run.a > 0, 0, -np.inf)
-    run.row_scale[...] = 1
-    if run.pairs >= WORTH_SHARING and run.members < 4 * get_num_threads() and get_num_threads() > 1:
-        run.iterate(steps)
-    else:
-        run.over_members(run.kernels.whole, steps, steps * run.members * run.pairs * 4)
+    run.iterate()
     return run.plan

@@ -22,7 +22,7 @@ BLOCKS = 16
 """Of the rows of one member, at most."""
 
 FEWEST = 8
-"""Rows of a block, at least."""
+"""Rows of a block, at least; it holds a multiple of them."""
 
 RUN = 512
 """Numbers that are summed before their sum is added to the rest."""
@@ -32,8 +32,8 @@ TOPS = 64
 
 
 def rows_per_block(m: int) -> int:
-    """How many rows a block holds."""
-    return max(FEWEST, -(-m // BLOCKS))
+    """How many rows a block holds: whole groups, so that no block but the last has single rows."""
+    return -(-m // (BLOCKS * FEWEST)) * FEWEST
 
 
 def laid_mask(mask: Array | None, batch: tuple[int, ...]) -> Laid:

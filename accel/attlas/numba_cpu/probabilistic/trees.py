@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ...layout import broadcast
 from ..compile import part
 from ..operands import Array, Laid, lay
 from ..real import Real
@@ -15,11 +16,9 @@ NO_MASK = np.ones((1, 1), dtype=bool)
 def lay_trees(arc_scores: Array, root_scores: Array, mask: Array | None) -> tuple[tuple[int, ...], int, list[Laid]]:
     """Lay a call out: its leading axes, the number of tokens, and arcs, roots and mask."""
     leading = () if mask is None else mask.shape[:-1]
-    batch = np.broadcast_shapes(arc_scores.shape[:-2], root_scores.shape[:-1], leading)
-    visible = NO_MASK if mask is None else mask[..., None, :]
+    batch = broadcast(arc_scores.shape[:-2], root_scores.shape[:-1], leading)
+    visible = NO_MASK if mask is None else mask[..., None, :]  # one that stands for all tokens has no step
     n = root_scores.shape[-1]
-    if visible.shape[-1] == 1:  # one for all tokens
-        visible = np.broadcast_to(visible, (*visible.shape[:-1], n))
     return batch, n, [lay(arc_scores, batch), lay(root_scores[..., None, :], batch), lay(visible, batch)]
 
 
