@@ -13,8 +13,9 @@ installed = $(VENV)/.installed-$(subst $(comma),-,$(1))
 DEV := $(call installed,$(EXTRAS))
 BASE := $(call installed,base)
 PEERS := $(VENV)/.installed-dev-peers
+ZENSICAL := $(VENV)/.installed-dev-zensical
 
-.PHONY: help tour test simulator doctest lint format docs serve bench fuzz clean
+.PHONY: help tour test simulator doctest lint format docs zensical serve bench thorough fuzz clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -30,7 +31,7 @@ simulator: $(DEV)  ## Run the tests of the CUDA engine in Numba's simulator
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 doctest: $(DEV)  ## Run the examples in the docstrings
-	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules ref accel
+	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules --doctest-ignore-import-errors ref accel
 
 lint: $(DEV)  ## Check style, types and generated stubs
 	$(BIN)/ruff check
@@ -51,16 +52,22 @@ serve: $(DEV)  ## Build the site and serve it on this machine
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m mkdocs serve
 
+zensical: docs $(ZENSICAL)  ## Build the site with Zensical too and compare the pages; nothing depends on it
+	$(BIN)/python docs/zensical_too.py
+
 bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes); write docs/benchmarks/
-	for suite in dense memory kronecker probabilistic; do \
+	for suite in dense memory kronecker probabilistic alignment; do \
 		$(BIN)/attlas bench --suite $$suite --write docs/benchmarks/$$suite.json || exit 1; \
 	done
+
+thorough: $(DEV)  ## The tests of `make test` with five times the draws, every kernel for every generation of GPUs
+	ATTLAS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
 	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_equivalence.py tests/test_laws.py
 
 clean:  ## Remove what was made
-	rm -rf $(VENV) site report docs/atlas .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site report docs/atlas docs/lessons .lesson_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BASE): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e .

@@ -1,8 +1,9 @@
 """Write the generated part of the site: `python docs/generate.py`, before `mkdocs build`.
 
 Everything here is read from the records, the docstrings, the laws and the measurements; nothing is named by hand. It
-goes to `docs/atlas/`, which is not kept in the repository: a page per family, a page and figures per formulation, the
-tables that other pages include, and the navigation that `mkdocs.yml` inherits.
+goes to `docs/atlas/`, which is not kept in the repository: the table and the map of all formulations, a page per
+family, a page and figures per formulation, the laws, the weights that the explorer shows, the tables that other pages
+include, and the navigation that `mkdocs.yml` inherits. The lessons are executed into `docs/lessons/`.
 """
 
 import json
@@ -11,28 +12,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from figures import COMPARISONS, THEMES, figure_of, save, web_of_laws
-from generator import pages, tables, text
+from figures import COMPARISONS, THEMES, figure_of, save
+from generator import atlas, explorer, pages, tables, text
+from generator.lessons import write_lessons
 from generator.navigation import navigation
 
 from attlas_ref.records import FAMILIES, all_records
 
 DOCS = Path(__file__).parent
 ATLAS = DOCS / "atlas"
+LESSONS = DOCS / "lessons"
 BENCHMARKS = DOCS / "benchmarks"
 
 
 def main() -> None:
-    """Write docs/atlas anew."""
-    shutil.rmtree(ATLAS, ignore_errors=True)
+    """Write docs/atlas and docs/lessons anew."""
+    for folder in (ATLAS, LESSONS):
+        shutil.rmtree(folder, ignore_errors=True)
+    write_lessons(LESSONS)
     captions = draw_figures()
     parts = {f"{name}.md": table() for name, table in tables.PARTS.items()}
     parts |= {f"benchmarks-{name}.md": tables.benchmarks(name, measured(name)) for name in tables.REPORTS}
-    parts |= {f"{name}.md": text.figure(name, "One head under each", captions[name], "atlas/") for name in COMPARISONS}
+    parts |= {f"{name}.md": text.figure(name, name, captions[name], "atlas/") for name in COMPARISONS}
+    parts["explorer.md"] = explorer.contents()
     parts["nav.yml"] = navigation()
     for name, content in parts.items():
         write(ATLAS / "_parts" / name, content)
-    write(ATLAS / "index.md", pages.atlas_page(captions[text.WEB]))
+    write(ATLAS / "index.md", atlas.atlas_page())
+    write(ATLAS / "laws.md", atlas.laws_page())
+    explorer.write_data(ATLAS / "explorer")
     for family in FAMILIES:
         write(ATLAS / family / "index.md", pages.family_page(family, captions))
         for record in all_records(family):
@@ -43,7 +51,7 @@ def draw_figures() -> dict[str, str]:
     """Draw every figure in every theme; return the captions by formulation."""
     records = all_records()
     wanted = {record.name: (figure_of(record), ATLAS / record.family) for record in records}
-    wanted |= {name: (draw, ATLAS) for name, draw in {text.WEB: web_of_laws, **COMPARISONS}.items()}
+    wanted |= {name: (draw, ATLAS) for name, draw in COMPARISONS.items()}
     captions = {}
     for name, (draw, page) in wanted.items():
         (page / "figures").mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ _quiet = {
     "verbosity": Verbosity.normal,
 }
 settings.register_profile("ci", derandomize=True, database=None, max_examples=100, **_quiet)
+settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
 settings.register_profile("fuzz", max_examples=2000, **_quiet)
 settings.register_profile("simulator", derandomize=True, database=None, max_examples=4, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
@@ -106,12 +107,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "test_numba_cuda_tuples.py",
         "test_numba_cuda_variational.py",
         "test_numba_cuda_polynomials.py",
+        "test_pointer_kernels.py",
         "test_array_kinds.py",
     )
     shares = {"test_laws.py": 4, "test_contract_layout.py": 2, **dict.fromkeys(whole, 1)}
-    kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares.get(item.path.name, 8) == 0]
+    kept = [
+        item for item in items if _checksum(item) % shares.get(item.path.name, 8) == 0 and _knows_the_simulator(item)
+    ]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+def _checksum(item: pytest.Item) -> int:
+    """Of a test's name, whether or not the name of its group is behind it."""
+    return zlib.crc32(item.nodeid.partition("@")[0].encode())
+
+
+def _knows_the_simulator(item: pytest.Item) -> bool:
+    """Tests of one engine that do not ask whether kernels are simulated are about another engine."""
+    return item.path.parent.name != "engines" or hasattr(item.module, "simulated")  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +133,7 @@ def draws_of_its_own(request: pytest.FixtureRequest) -> None:
     """Start the generator of a test's module from the test's name: it draws the same, whatever has run before it."""
     generator = getattr(request.module, "RNG", None)
     if isinstance(generator, np.random.Generator):
-        seed = zlib.crc32(request.node.nodeid.encode())
-        generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+        generator.bit_generator.state = np.random.default_rng(_checksum(request.node)).bit_generator.state
 
 
 @pytest.fixture(autouse=True)

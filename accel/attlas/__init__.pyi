@@ -4,6 +4,10 @@ from typing import Any
 
 from attlas.threads import get_num_threads as get_num_threads
 from attlas.threads import set_num_threads as set_num_threads
+from attlas_ref.contract.aligned import AlignmentScore as AlignmentScore
+from attlas_ref.contract.aligned import AlignmentVJP as AlignmentVJP
+from attlas_ref.contract.aligned import PathScore as PathScore
+from attlas_ref.contract.aligned import WarpingPath as WarpingPath
 from attlas_ref.contract.inferred import ChainMarginals as ChainMarginals
 from attlas_ref.contract.inferred import ConversationResult as ConversationResult
 from attlas_ref.contract.inferred import LatentBounds as LatentBounds
@@ -13,6 +17,10 @@ from attlas_ref.contract.inferred import SpectrumResult as SpectrumResult
 from attlas_ref.contract.inferred import TransportPlansResult as TransportPlansResult
 from attlas_ref.contract.inferred import TransportResult as TransportResult
 from attlas_ref.contract.inferred import TreeMarginals as TreeMarginals
+from attlas_ref.contract.pointing import DecodedSequence as DecodedSequence
+from attlas_ref.contract.pointing import SearchPath as SearchPath
+from attlas_ref.contract.pointing import SelectionResult as SelectionResult
+from attlas_ref.contract.pointing import TreeLevel as TreeLevel
 from attlas_ref.contract.results import AttentionPartial as AttentionPartial
 from attlas_ref.contract.results import AttentionResult as AttentionResult
 from attlas_ref.contract.results import AttentionVJP as AttentionVJP
@@ -43,6 +51,17 @@ from attlas_ref.memory.sdm_cap_intersection import sdm_cap_intersection as sdm_c
 from attlas_ref.memory.sdm_circle_intersection import sdm_circle_intersection as sdm_circle_intersection
 from attlas_ref.memory.sdm_radius import sdm_optimal_radius as sdm_optimal_radius
 from attlas_ref.memory.sdm_radius import sdm_radius as sdm_radius
+from attlas_ref.monotonic.align_with_purpose import shift_alignment as shift_alignment
+from attlas_ref.monotonic.attention_window_mask import attention_window_mask as attention_window_mask
+from attlas_ref.monotonic.average_lagging import average_lagging as average_lagging
+from attlas_ref.monotonic.average_lagging import average_proportion as average_proportion
+from attlas_ref.monotonic.average_lagging import length_adaptive_average_lagging as length_adaptive_average_lagging
+from attlas_ref.monotonic.beta_binomial_prior import beta_binomial_alignment_prior as beta_binomial_alignment_prior
+from attlas_ref.monotonic.beta_binomial_prior import beta_binomial_prior as beta_binomial_prior
+from attlas_ref.monotonic.ctc_collapse import ctc_collapse as ctc_collapse
+from attlas_ref.monotonic.ctc_collapse import ctc_greedy as ctc_greedy
+from attlas_ref.monotonic.linear_alignment import linear_alignment as linear_alignment
+from attlas_ref.monotonic.waitk_p_choose import waitk_p_choose as waitk_p_choose
 from attlas_ref.normalizers.counterfactual_attention_map import counterfactual_attention_map as counterfactual_attention_map
 from attlas_ref.normalizers.differential_attention import differential_strength as differential_strength
 from attlas_ref.normalizers.masks import block_mask as block_mask
@@ -56,6 +75,13 @@ from attlas_ref.normalizers.modality_masks import modality_mutual_mask as modali
 from attlas_ref.normalizers.modality_masks import skip_causal_mask as skip_causal_mask
 from attlas_ref.normalizers.soft_mask import soft_mask as soft_mask
 from attlas_ref.normalizers.visual_sink_tokens import visual_sink_tokens as visual_sink_tokens
+from attlas_ref.pointer.diverse_beam_step import diverse_beam_step as diverse_beam_step
+from attlas_ref.pointer.held_karp import held_karp as held_karp
+from attlas_ref.pointer.planar_labels import convex_hull_labels as convex_hull_labels
+from attlas_ref.pointer.planar_labels import delaunay_labels as delaunay_labels
+from attlas_ref.pointer.pointer_decode import pointer_decode as pointer_decode
+from attlas_ref.pointer.pointer_task import pointer_task as pointer_task
+from attlas_ref.pointer.tour_length import tour_length as tour_length
 from attlas_ref.probabilistic.optimal_transport_distance import optimal_transport_distance as optimal_transport_distance
 from attlas_ref.probabilistic.priors import causal_prior as causal_prior
 from attlas_ref.probabilistic.priors import gaussian_prior as gaussian_prior
@@ -2428,4 +2454,1066 @@ def visual_sentinel_attention(
     """Attention to the regions of an image and to a sentinel that stands for not looking.
 
     See `attlas_ref.variational.visual_sentinel_attention` for the lesson.
+    """
+
+def pointer_attention(
+    query: Any,
+    key: Any,
+    *,
+    w_query: Any = None,
+    w_key: Any = None,
+    b_query: Any = None,
+    b_key: Any = None,
+    v: Any = None,
+    score: str = "additive",
+    scale: float | None = None,
+    logit_clip: float | None = None,
+    temperature: float = 1.0,
+    mask: Any = None,
+    log: bool = False,
+    return_logits: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Distribution over the positions that each query may point at.
+
+    See `attlas_ref.pointer.pointer_attention` for the lesson.
+    """
+
+def pointer_glimpse(
+    query: Any,
+    key: Any,
+    *,
+    w_query: Any,
+    w_key: Any,
+    b_query: Any = None,
+    b_key: Any = None,
+    v: Any,
+    mask: Any = None,
+    glimpses: int = 1,
+    value: str = "projected",
+    backend: str | None = None,
+) -> Any:
+    """Refine queries by what they see at a few glimpses.
+
+    See `attlas_ref.pointer.pointer_glimpse` for the lesson.
+    """
+
+def pointer_network_log_prob(
+    embedded: Any,
+    key: Any,
+    sequence: Any,
+    *,
+    h0: Any,
+    c0: Any,
+    start: Any,
+    w_ih: Any,
+    w_hh: Any,
+    b_ih: Any,
+    b_hh: Any,
+    w_query: Any,
+    w_key: Any,
+    v: Any,
+    b_query: Any = None,
+    b_key: Any = None,
+    glimpse_w_query: Any = None,
+    glimpse_b_query: Any = None,
+    glimpse_w_key: Any = None,
+    glimpse_b_key: Any = None,
+    glimpse_v: Any = None,
+    glimpses: int = 0,
+    logit_clip: float | None = None,
+    forbid_repeats: bool = True,
+    mask: Any = None,
+    return_steps: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Log likelihood of sequences of positions under a pointer network.
+
+    See `attlas_ref.pointer.pointer_network_log_prob` for the lesson.
+    """
+
+def pointer_network_decode(
+    embedded: Any,
+    key: Any,
+    *,
+    h0: Any,
+    c0: Any,
+    start: Any,
+    w_ih: Any,
+    w_hh: Any,
+    b_ih: Any,
+    b_hh: Any,
+    w_query: Any,
+    w_key: Any,
+    v: Any,
+    b_query: Any = None,
+    b_key: Any = None,
+    glimpse_w_query: Any = None,
+    glimpse_b_query: Any = None,
+    glimpse_w_key: Any = None,
+    glimpse_b_key: Any = None,
+    glimpse_v: Any = None,
+    glimpses: int = 0,
+    logit_clip: float | None = None,
+    forbid_repeats: bool = True,
+    mask: Any = None,
+    length: int | None = None,
+    method: str = "greedy",
+    beam_width: int = 1,
+    uniform: Any = None,
+    end_index: int | None = None,
+    backend: str | None = None,
+) -> DecodedSequence:
+    """Search a sequence of positions that a pointer network finds probable.
+
+    See `attlas_ref.pointer.pointer_network_decode` for the lesson.
+    """
+
+def copy_mixture(
+    vocab_prob: Any,
+    weights: Any,
+    gate: Any,
+    source_ids: Any,
+    *,
+    size: int | None = None,
+    backend: str | None = None,
+) -> Any:
+    """Mix what a decoder generates with what its attention copies.
+
+    See `attlas_ref.pointer.copy_mixture` for the lesson.
+    """
+
+def copy_gate(
+    context: Any,
+    state: Any,
+    embedded: Any,
+    *,
+    w_context: Any,
+    w_state: Any,
+    w_embedded: Any,
+    b: float = 0.0,
+    backend: str | None = None,
+) -> Any:
+    """Return the probability to generate a word rather than copy one.
+
+    See `attlas_ref.pointer.copy_gate` for the lesson.
+    """
+
+def copy_log_prob(
+    vocab_prob: Any,
+    weights: Any,
+    gate: Any,
+    source_ids: Any,
+    target: Any,
+    *,
+    backend: str | None = None,
+) -> Any:
+    """Return the log probability of one word per step under `copy_mixture`.
+
+    See `attlas_ref.pointer.copy_log_prob` for the lesson.
+    """
+
+def pointer_sentinel_mixture(
+    query: Any,
+    key: Any,
+    sentinel: Any,
+    vocab_prob: Any,
+    source_ids: Any,
+    *,
+    w_query: Any,
+    b_query: Any,
+    mask: Any = None,
+    size: int | None = None,
+    return_gate: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Mix a vocabulary with pointers into the past, a sentinel being the gate.
+
+    See `attlas_ref.pointer.pointer_sentinel_mixture` for the lesson.
+    """
+
+def coverage_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    w_query: Any,
+    w_key: Any,
+    b_key: Any = None,
+    w_coverage: Any,
+    b_coverage: Any = None,
+    v: Any,
+    b_v: float = 0.0,
+    scale: float = 1.0,
+    initial: Any = "zeros",
+    mask: Any = None,
+    return_weights: bool = False,
+    return_coverage: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Additive attention whose scores see how much each key has been attended to before.
+
+    See `attlas_ref.pointer.coverage_attention` for the lesson.
+    """
+
+def coverage_loss(
+    weights: Any,
+    *,
+    initial: Any = 0.0,
+    backend: str | None = None,
+) -> Any:
+    """Return how much attention falls on what has been attended to before.
+
+    See `attlas_ref.pointer.coverage_loss` for the lesson.
+    """
+
+def build_token_tree(
+    tokens: Any,
+    *,
+    branch_factor: int = 2,
+    mask: Any = None,
+    aggregator: str = "mean",
+    backend: str | None = None,
+) -> tuple[TreeLevel, ...]:
+    """Return the levels of a tree over tokens, the root first.
+
+    See `attlas_ref.pointer.build_token_tree` for the lesson.
+    """
+
+def tree_search_path(
+    query: Any,
+    levels: tuple[TreeLevel, ...],
+    *,
+    w_query: Any,
+    w_key: Any,
+    mode: str = "greedy",
+    uniform: Any = None,
+    backend: str | None = None,
+) -> SearchPath:
+    """Walk down a tree of summaries, one path per query.
+
+    See `attlas_ref.pointer.tree_search_path` for the lesson.
+    """
+
+def tree_cross_attention(
+    query: Any,
+    tokens: Any,
+    *,
+    w_query: Any,
+    w_key: Any,
+    w_value: Any,
+    w_out: Any,
+    b_out: Any = None,
+    branch_factor: int = 2,
+    aggregator: str = "mean",
+    levels: tuple[TreeLevel, ...] | None = None,
+    mask: Any = None,
+    mode: str = "greedy",
+    uniform: Any = None,
+    return_weights: bool = False,
+    return_selected: bool = False,
+    return_log_prob: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attend to one block of tokens, found by search of a tree, and to the summaries of all others.
+
+    See `attlas_ref.pointer.tree_cross_attention` for the lesson.
+    """
+
+def sequential_attention_weights(
+    logits: Any,
+    selected: Any,
+    *,
+    backend: str | None = None,
+) -> Any:
+    """Return 1 for selected features, and a softmax over all others.
+
+    See `attlas_ref.pointer.sequential_attention_weights` for the lesson.
+    """
+
+def orthogonal_matching_pursuit(
+    features: Any,
+    target: Any,
+    *,
+    k: int,
+    return_coefficients: bool = False,
+    backend: str | None = None,
+) -> Any | SelectionResult:
+    """Select k features of a linear model, one at a time.
+
+    See `attlas_ref.pointer.orthogonal_matching_pursuit` for the lesson.
+    """
+
+def sequential_attention_select(
+    features: Any,
+    target: Any,
+    *,
+    k: int,
+    method: str = "omp",
+    backend: str | None = None,
+) -> Any:
+    """Select k features by the program that sequential attention solves in a linear model.
+
+    See `attlas_ref.pointer.sequential_attention_select` for the lesson.
+    """
+
+def monotonic_energy(
+    query: Any,
+    key: Any,
+    *,
+    score: str = "additive",
+    w_query: Any = None,
+    w_key: Any = None,
+    b: Any = None,
+    v: Any = None,
+    g: float = 1.0,
+    r: float = 0.0,
+    scale: float | None = None,
+    noise: Any = None,
+    noise_scale: float = 1.0,
+    mask: Any = None,
+    return_probability: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Energies of a monotonic pointer, or its probabilities to stop.
+
+    See `attlas_ref.monotonic.monotonic_energy` for the lesson.
+    """
+
+def monotonic_alignment(
+    p_choose: Any,
+    *,
+    previous: Any = None,
+    mask: Any = None,
+    method: str = "recursive",
+    eps: float = 0.0,
+    backend: str | None = None,
+) -> Any:
+    """Probability that a pointer which only moves forward stops at each key, for each output.
+
+    See `attlas_ref.monotonic.monotonic_alignment` for the lesson.
+    """
+
+def monotonic_alignment_vjp(
+    p_choose: Any,
+    grad_output: Any,
+    *,
+    previous: Any = None,
+    mask: Any = None,
+    backend: str | None = None,
+) -> AlignmentVJP:
+    """Gradients of the expected alignment with respect to the probabilities and the start.
+
+    See `attlas_ref.monotonic.monotonic_alignment_vjp` for the lesson.
+    """
+
+def monotonic_hard_alignment(
+    p_choose: Any,
+    *,
+    threshold: float = 0.5,
+    previous: Any = None,
+    mask: Any = None,
+    stay_on_last: bool = False,
+    return_index: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Stop at the first key from the last stop on whose probability reaches a threshold.
+
+    See `attlas_ref.monotonic.monotonic_hard_alignment` for the lesson.
+    """
+
+def sampled_monotonic_alignment(
+    p_choose: Any,
+    *,
+    uniform: Any,
+    previous: Any = None,
+    mask: Any = None,
+    stay_on_last: bool = False,
+    return_index: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Stop at the first key from the last stop on whose coin says so.
+
+    See `attlas_ref.monotonic.sampled_monotonic_alignment` for the lesson.
+    """
+
+def monotonic_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    score: str = "additive",
+    w_query: Any = None,
+    w_key: Any = None,
+    b: Any = None,
+    v: Any = None,
+    g: float = 1.0,
+    r: float = 0.0,
+    scale: float | None = None,
+    noise: Any = None,
+    noise_scale: float = 1.0,
+    hard: bool = False,
+    mass_preservation: bool = False,
+    previous: Any = None,
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read the values where a pointer that only moves forward stops.
+
+    See `attlas_ref.monotonic.monotonic_attention` for the lesson.
+    """
+
+def mass_preservation(
+    alignment: Any,
+    *,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Let the last visible key of each row take what the others leave of 1.
+
+    See `attlas_ref.monotonic.mass_preservation` for the lesson.
+    """
+
+def mocha_weights(
+    alignment: Any,
+    energy: Any,
+    *,
+    chunk_size: int,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Expected weights when each stop of a pointer attends softly to the chunk that ends there.
+
+    See `attlas_ref.monotonic.mocha_weights` for the lesson.
+    """
+
+def mocha_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    chunk_size: int,
+    energy: Any = None,
+    score: str = "additive",
+    w_query: Any = None,
+    w_key: Any = None,
+    b: Any = None,
+    v: Any = None,
+    g: float = 1.0,
+    r: float = 0.0,
+    scale: float | None = None,
+    noise: Any = None,
+    noise_scale: float = 1.0,
+    hard: bool = False,
+    previous: Any = None,
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read softly from the chunk of keys that ends where a pointer stops.
+
+    See `attlas_ref.monotonic.mocha_attention` for the lesson.
+    """
+
+def infinite_lookback_weights(
+    alignment: Any,
+    energy: Any,
+    *,
+    mask: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Expected weights when each stop of a pointer attends softly to all keys up to it.
+
+    See `attlas_ref.monotonic.infinite_lookback_weights` for the lesson.
+    """
+
+def moving_sum(
+    x: Any,
+    *,
+    back: int,
+    forward: int,
+    backend: str | None = None,
+) -> Any:
+    """Sum each entry with some before it and some after it.
+
+    See `attlas_ref.monotonic.moving_sum` for the lesson.
+    """
+
+def monotonic_multihead_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    soft_query: Any = None,
+    soft_key: Any = None,
+    kind: str = "hard",
+    chunk_size: int | None = None,
+    energy_bias: float = 0.0,
+    noise: Any = None,
+    scale: float | None = None,
+    mask: Any = None,
+    mass_preservation: bool = True,
+    streaming: bool = False,
+    return_weights: bool = False,
+    return_alignment: bool = False,
+    return_probability: bool = False,
+    return_reads: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read from where the pointer of each head stops, or from what it has passed.
+
+    See `attlas_ref.monotonic.monotonic_multihead_attention` for the lesson.
+    """
+
+def stepwise_monotonic_alignment(
+    p_stay: Any,
+    *,
+    previous: Any = None,
+    mask: Any = None,
+    hard: bool = False,
+    absorb_last: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Probability of each place of a pointer that stays or moves to the next key.
+
+    See `attlas_ref.monotonic.stepwise_monotonic_alignment` for the lesson.
+    """
+
+def differentiable_average_lagging(
+    delays: Any,
+    *,
+    source_length: Any,
+    target_length: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Differentiable average lagging: the mean lag when lost time is never made up for.
+
+    See `attlas_ref.monotonic.differentiable_average_lagging` for the lesson.
+    """
+
+def expected_delay(
+    alignment: Any,
+    *,
+    backend: str | None = None,
+) -> Any:
+    """Mean number of source positions read before each word.
+
+    See `attlas_ref.monotonic.expected_delay` for the lesson.
+    """
+
+def latency_loss(
+    alignment: Any,
+    *,
+    source_length: Any,
+    metric: str = "dal",
+    gather: str = "weighted_average",
+    weight: float = 1.0,
+    backend: str | None = None,
+) -> Any:
+    """Latency of several heads as one number.
+
+    See `attlas_ref.monotonic.latency_loss` for the lesson.
+    """
+
+def latent_monotonic_log_prob(
+    log_emission: Any,
+    log_transition: Any,
+    log_initial: Any = None,
+    *,
+    return_posterior: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Log likelihood of an output, summed over all alignments.
+
+    See `attlas_ref.monotonic.latent_monotonic_log_prob` for the lesson.
+    """
+
+def latent_monotonic_viterbi(
+    log_emission: Any,
+    log_transition: Any,
+    log_initial: Any = None,
+    *,
+    backend: str | None = None,
+) -> PathScore:
+    """Best alignment of an output, and its score.
+
+    See `attlas_ref.monotonic.latent_monotonic_viterbi` for the lesson.
+    """
+
+def latent_monotonic_posterior(
+    log_emission: Any,
+    log_transition: Any,
+    log_initial: Any = None,
+    *,
+    backend: str | None = None,
+) -> Any:
+    """Probability of each position at each step, given the whole output.
+
+    See `attlas_ref.monotonic.latent_monotonic_posterior` for the lesson.
+    """
+
+def monotonic_position_log_prob(
+    energy: Any,
+    *,
+    strict: bool = False,
+    allow_last: bool = False,
+    log: bool = True,
+    backend: str | None = None,
+) -> Any:
+    """Transition probabilities of a position that only moves forward.
+
+    See `attlas_ref.monotonic.monotonic_position_log_prob` for the lesson.
+    """
+
+def windowed_soft_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    center: Any,
+    *,
+    left: int = 5,
+    right: int = 4,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Softmax attention to the keys in a window about a given place.
+
+    See `attlas_ref.monotonic.windowed_soft_attention` for the lesson.
+    """
+
+def segmental_soft_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    boundaries: Any,
+    *,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Softmax attention to the keys between the last boundary and the own one.
+
+    See `attlas_ref.monotonic.segmental_soft_attention` for the lesson.
+    """
+
+def luong_score(
+    query: Any,
+    key: Any,
+    *,
+    score: str = "dot",
+    w_score: Any = None,
+    w_query: Any = None,
+    w_key: Any = None,
+    b_query: Any = None,
+    v: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Scores of all pairs by one of five functions.
+
+    See `attlas_ref.monotonic.luong_score` for the lesson.
+    """
+
+def luong_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    score: str = "dot",
+    w_score: Any = None,
+    w_query: Any = None,
+    w_key: Any = None,
+    b_query: Any = None,
+    v: Any = None,
+    mask: Any = None,
+    w_out: Any = None,
+    b_out: Any = None,
+    return_weights: bool = False,
+    return_attentional: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention with a choice of scores, and an attentional vector.
+
+    See `attlas_ref.monotonic.luong_attention` for the lesson.
+    """
+
+def luong_local_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    window: int,
+    alignment: str = "monotonic",
+    center: Any = None,
+    w_position: Any = None,
+    b_position: Any = None,
+    v_position: Any = None,
+    sigma: float | None = None,
+    center_offset: float = 0.0,
+    score: str = "dot",
+    w_score: Any = None,
+    w_query: Any = None,
+    w_key: Any = None,
+    b_query: Any = None,
+    v: Any = None,
+    mask: Any = None,
+    lengths: Any = None,
+    return_weights: bool = False,
+    return_center: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention in a window about a center that is given, in step, or predicted.
+
+    See `attlas_ref.monotonic.luong_local_attention` for the lesson.
+    """
+
+def context_aware_cross_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    gate: Any,
+    *,
+    radius: int,
+    center: Any = None,
+    scale: float | None = None,
+    mask: Any = None,
+    bias: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Mixture of attention to all keys and attention to those near the best one.
+
+    See `attlas_ref.monotonic.context_aware_cross_attention` for the lesson.
+    """
+
+def location_sensitive_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    w_query: Any,
+    w_key: Any,
+    b_key: Any = None,
+    conv: Any,
+    b_conv: Any = None,
+    w_location: Any,
+    v: Any,
+    b_v: float = 0.0,
+    scale: float = 1.0,
+    feedback: str = "previous",
+    initial: Any = "uniform",
+    previous: Any = None,
+    cumulative: Any = None,
+    normalize: str = "softmax",
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Additive attention whose scores see the weights of the last step.
+
+    See `attlas_ref.monotonic.location_sensitive_attention` for the lesson.
+    """
+
+def dynamic_convolution_attention(
+    query: Any,
+    value: Any,
+    *,
+    w_query: Any,
+    b_query: Any,
+    w_dynamic: Any,
+    conv: Any,
+    w_static: Any,
+    w_feature: Any,
+    b_feature: Any,
+    v: Any,
+    prior: Any = None,
+    prior_length: int = 11,
+    prior_alpha: float = 0.1,
+    prior_beta: float = 0.9,
+    prior_floor: float = 1e-06,
+    initial: Any = "first",
+    previous: Any = None,
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention that is computed from its own last weights by static, dynamic and prior filters (DCA).
+
+    See `attlas_ref.monotonic.dynamic_convolution_attention` for the lesson.
+    """
+
+def gmm_attention(
+    query: Any,
+    value: Any,
+    *,
+    w_hidden: Any,
+    b_hidden: Any,
+    w_params: Any,
+    b_params: Any,
+    version: int | str = 2,
+    sigma_floor: float = 0.0,
+    initial_mean: Any = None,
+    mask: Any = None,
+    normalize: bool = False,
+    return_weights: bool = False,
+    return_means: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention by a mixture whose components move forward (GMM attention).
+
+    See `attlas_ref.monotonic.gmm_attention` for the lesson.
+    """
+
+def forward_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    w_query: Any,
+    w_key: Any,
+    b_key: Any = None,
+    v: Any,
+    b_v: float = 0.0,
+    conv: Any = None,
+    w_location: Any = None,
+    scale: float = 1.0,
+    agent: bool = False,
+    w_agent: Any = None,
+    b_agent: float = 0.0,
+    previous_output: Any = None,
+    agent_moves: bool = True,
+    smooth: float = 0.0,
+    floor: float = 0.0,
+    initial_rest: float = 0.0,
+    previous: Any = None,
+    previous_agent: Any = None,
+    mask: Any = None,
+    return_weights: bool = False,
+    return_agent: bool = False,
+    return_next_agent: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Additive attention that stays at a key or moves to the next one, with or without a transition agent.
+
+    See `attlas_ref.monotonic.forward_attention` for the lesson.
+    """
+
+def monotonic_location_attention(
+    query: Any,
+    value: Any,
+    *,
+    key: Any = None,
+    content_query: Any = None,
+    w_state: Any,
+    b_state: Any,
+    w_sigma: Any,
+    w_rho: Any,
+    step: str = "sigmoid",
+    step_bias: float = 20.0,
+    softstair_temperature: float = 20.0,
+    w_mix: Any = None,
+    b_mix: float = 0.0,
+    position_past: bool = False,
+    previous: Any = None,
+    mask: Any = None,
+    return_weights: bool = False,
+    return_position: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention by a bell that moves on by a learned number of keys.
+
+    See `attlas_ref.monotonic.monotonic_location_attention` for the lesson.
+    """
+
+def location_attender(
+    query: Any,
+    value: Any,
+    *,
+    w_state: Any,
+    b_state: Any,
+    w_sigma: Any,
+    w_rho: Any,
+    simplified: bool = True,
+    steps: str = "softstair",
+    softstair_temperature: float = 20.0,
+    previous: Any = None,
+    mask: Any = None,
+    return_weights: bool = False,
+    return_position: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Attention by a bell that starts anywhere and moves by nearly whole keys, forward or back.
+
+    See `attlas_ref.monotonic.location_attender` for the lesson.
+    """
+
+def relative_position_cross_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    w_position: Any,
+    content_bias: Any,
+    position_bias: Any,
+    query_offset: int = 0,
+    mask: Any = None,
+    return_weights: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Softmax attention with learned scores of relative distance, in the form of Transformer-XL.
+
+    See `attlas_ref.monotonic.relative_position_cross_attention` for the lesson.
+    """
+
+def bidirectional_encoding(
+    encoded: Any,
+    gate: Any,
+    *,
+    lengths: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Mix a sequence with its reversal.
+
+    See `attlas_ref.monotonic.bidirectional_encoding` for the lesson.
+    """
+
+def ctc_log_likelihood(
+    log_probs: Any,
+    target: Any,
+    *,
+    blank: int = 0,
+    input_lengths: Any = None,
+    target_lengths: Any = None,
+    return_posterior: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Sum over all alignments of a target with the frames of an input.
+
+    See `attlas_ref.monotonic.ctc_log_likelihood` for the lesson.
+    """
+
+def ctc_posterior(
+    log_probs: Any,
+    target: Any,
+    *,
+    blank: int = 0,
+    input_lengths: Any = None,
+    target_lengths: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Tell how often each symbol occurs in each frame among all alignments of a target.
+
+    See `attlas_ref.monotonic.ctc_log_likelihood` for the lesson.
+    """
+
+def ctc_viterbi(
+    log_probs: Any,
+    target: Any,
+    *,
+    blank: int = 0,
+    input_lengths: Any = None,
+    target_lengths: Any = None,
+    backend: str | None = None,
+) -> AlignmentScore:
+    """Find the best alignment of a target with the frames of an input.
+
+    See `attlas_ref.monotonic.ctc_viterbi` for the lesson.
+    """
+
+def align_with_purpose_loss(
+    log_probs: Any,
+    alignments: Any,
+    improved: Any,
+    *,
+    margin: float = 0.0,
+    space: str = "probability",
+    backend: str | None = None,
+) -> Any:
+    """Charge for alignments that are likelier than their improved forms.
+
+    See `attlas_ref.monotonic.align_with_purpose` for the lesson.
+    """
+
+def monotonic_alignment_search(
+    log_prob: Any,
+    *,
+    mask: Any = None,
+    return_score: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Find the best path that gives each frame a letter, in order and leaving out none.
+
+    See `attlas_ref.monotonic.monotonic_alignment_search` for the lesson.
+    """
+
+def segment_alignment(
+    scores: Any,
+    *,
+    length_penalty: float = 0.5,
+    return_score: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Cover a matrix of attention from corner to corner by blocks of one row or one column.
+
+    See `attlas_ref.monotonic.segment_alignment` for the lesson.
+    """
+
+def soft_dtw(
+    cost: Any,
+    *,
+    gamma: float = 1.0,
+    return_alignment: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Take the soft minimum of the costs of all warping paths.
+
+    See `attlas_ref.monotonic.soft_dtw` for the lesson.
+    """
+
+def dtw_path(
+    cost: Any,
+    *,
+    backend: str | None = None,
+) -> WarpingPath:
+    """Find the cheapest warping path.
+
+    See `attlas_ref.monotonic.soft_dtw` for the lesson.
+    """
+
+def daft_attention(
+    context: Any,
+    question: Any,
+    *,
+    w_question: Any,
+    b_question: Any,
+    w_logit: Any,
+    b_logit: Any,
+    initial: Any = 0.0,
+    method: str = "exact",
+    substeps: int = 1,
+    mask: Any = None,
+    return_weights: bool = False,
+    return_logits: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Read a context in steps, with logits that follow a differential equation.
+
+    See `attlas_ref.monotonic.daft_attention` for the lesson.
+    """
+
+def total_transition_length(
+    weights: Any,
+    *,
+    clamp: float = 1e-10,
+    return_steps: bool = False,
+    backend: str | None = None,
+) -> Any:
+    """Sum the Jensen–Shannon divergences between the attentions of neighboring steps.
+
+    See `attlas_ref.monotonic.total_transition_length` for the lesson.
     """

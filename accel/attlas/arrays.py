@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attlas_ref.contract import Array, Bound, Indices, Labels
+from attlas_ref.contract import Array, Bound, Indices, Labels, Levels
 from attlas_ref.contract.binding import dtype_name
 
 from .engines import simulated
@@ -300,7 +300,7 @@ def kind_of_call(call: Bound) -> tuple[Kind, Any]:
                 f"{function}: {name} is a {type(array).__name__}{where}; it needs an array of NumPy, CuPy, PyTorch or "
                 f"JAX on a CPU or a CUDA GPU"
             )
-        if refusal := kind.refusal(array, needed_dtype(call, name), call.record.vjp):
+        if refusal := kind.refusal(array, needed_dtype(call, name, array), call.record.vjp):
             raise TypeError(f"{function}: {name} {refusal}")
         found.setdefault((kind, kind.device(array)), name)
     if len(found) > 1:
@@ -316,10 +316,19 @@ def _arrays_of(call: Bound) -> Iterator[tuple[str, Any]]:
     for name, value in {**call.arrays, **call.options}.items():
         if stays_on_host(call, name) or isinstance(call.record.options.get(name), Indices):
             continue  # the check has made a NumPy array of it
-        for part in value if isinstance(value, tuple) else (value,):
+        for part in _flat(value):
             # A number among the options is of no kind.
             if hasattr(part, "shape") and (name in call.arrays or part.shape):
                 yield name, part
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """Yield what a tuple holds, and what tuples in it hold; anything else is itself."""
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _flat(part)
+    else:
+        yield value
 
 
 def stays_on_host(call: Bound, name: str) -> bool:
@@ -327,15 +336,17 @@ def stays_on_host(call: Bound, name: str) -> bool:
     return isinstance(call.record.options.get(name), Labels)
 
 
-def needed_dtype(call: Bound, name: str) -> str | None:
-    """Return the dtype in which an engine takes an argument, None for its own.
+def needed_dtype(call: Bound, name: str, array: Any) -> str | None:
+    """Return the dtype in which an engine takes an argument, or one array of it; None for its own.
 
     What only broadcasts may be as large as (m, n): it is handed over as it is, never converted as a whole. Positions
-    and labels stay whole numbers.
+    and labels stay whole numbers, those among the arrays as floats that hold them; the flags of a tree stay flags.
     """
     option = call.record.options.get(name)
-    if isinstance(option, (Indices, Labels)):
+    if isinstance(option, (Indices, Labels)) or (isinstance(option, Levels) and dtype_name(array) == "bool"):
         return None
+    if name in call.record.labels and dtype_name(array) != call.compute_dtype:
+        return "float64"  # which holds all whole numbers up to 2**53: float32 ends at 2**24
     as_it_is = isinstance(option, Array) and (option.boolean or option.broadcast)
     return None if as_it_is else call.compute_dtype
 

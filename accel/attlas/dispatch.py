@@ -83,7 +83,7 @@ def _take(native: arrays.Kind, value: Any, call: Bound, name: str) -> Any:
         return tuple(_take(native, part, call, name) for part in value)
     if not hasattr(value, "shape") or arrays.stays_on_host(call, name):
         return value
-    return native.take(value, arrays.needed_dtype(call, name))
+    return native.take(value, arrays.needed_dtype(call, name, value))
 
 
 def call_on(engine: Engine, name: str, *args: Any, **kwargs: Any) -> Any:

@@ -14,17 +14,19 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from attlas_ref.records import Record
 
-from .choosing import FIGURES as COMPARISONS
+from . import aligning, choosing
 from .general import weights_of_real_heads
 from .style import THEMES, Theme, themed
-from .web import web_of_laws
 
 Draw = Callable[[Figure], str]
+
+COMPARISONS: dict[str, Draw] = {**choosing.FIGURES, **aligning.FIGURES}
+"""Figures of the pages that compare formulations."""
 
 SIZE = (8.4, 4.4)
 """Inches; the pages show it about 700 pixels wide."""
 
-__all__ = ["COMPARISONS", "THEMES", "figure_of", "save", "web_of_laws"]
+__all__ = ["COMPARISONS", "THEMES", "figure_of", "save"]
 
 
 def figure_of(record: Record) -> Draw:

@@ -34,10 +34,9 @@ class Theme:
 THEMES = (Theme("light", text="#333333", faint="#c8c8c8"), Theme("dark", text="#dddddd", faint="#555555"))
 
 
-@contextmanager
-def themed(theme: Theme) -> Iterator[None]:
-    """Draw in the colors of a theme, on a transparent ground, as small and reproducible SVG."""
-    settings: dict[str, Any] = {
+def settings(theme: Theme) -> dict[str, Any]:
+    """Return matplotlib's settings for a theme: a transparent ground, small and reproducible SVG."""
+    return {
         "font.size": 10.5,
         "font.family": "sans-serif",
         "axes.titlesize": 10.5,
@@ -60,7 +59,12 @@ def themed(theme: Theme) -> Iterator[None]:
         "svg.fonttype": "none",  # the reader's own font: small files, text that can be searched
         "svg.hashsalt": "attlas",
     }
-    with matplotlib.rc_context(settings):
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[None]:
+    """Draw in the colors of a theme."""
+    with matplotlib.rc_context(settings(theme)):
         yield
 
 

@@ -3,7 +3,7 @@
 from attlas_ref.records import Record, all_records
 from attlas_ref.testing.laws import Law, laws_of
 
-from . import tables, text
+from . import explorer, text
 
 FORMULATION = """\
 ---
@@ -45,22 +45,6 @@ description: "{title}: formula, figure, laws, engines, source"
 {laws}
 """
 
-ATLAS = """\
-# The atlas
-
-A page per family, a page per formulation. [How to read the atlas](../reading.md) explains letters and parts.
-
-{families}
-
-## Laws
-
-Theorems that run: each is checked against the references and against every engine, on drawn inputs.
-
-{web}
-
-{laws}
-"""
-
 ENTRY = """\
 ## [{name}]({name}.md)
 
@@ -88,7 +72,7 @@ def formulation_page(record: Record, caption: str) -> str:
         "gradient": f"[`{record.vjp}`]({text.address(record.vjp, record)})" if record.vjp else "",
         "source": text.source(record.source),
         "family": f"[{record.family}](index.md)",
-        "try it": f"`attlas compare {record.name}`",
+        "try it": f"`attlas compare {record.name}`{explorer.ways(record)}",
     }
     return FORMULATION.format(
         name=record.name,
@@ -138,10 +122,3 @@ def family_page(family: str, captions: dict[str, str]) -> str:
 def engines(record: Record) -> str:
     """Return the names of the engines that compute a formulation."""
     return ", ".join(f"`{name}`" for name in record.engines) if record.kind != "U" else "NumPy"
-
-
-def atlas_page(caption: str) -> str:
-    """Return the first page of the atlas: the floor plan and the laws."""
-    return ATLAS.format(
-        families=tables.families(""), web=text.figure(text.WEB, "The web of laws", caption), laws=tables.laws("")
-    )

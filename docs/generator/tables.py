@@ -5,33 +5,22 @@ from typing import Any
 
 from attlas.bench.report import markdown, suite_markdown
 from attlas.bench.suites import SUITES
-from attlas_ref.records import ENGINES, FAMILIES, all_records
+from attlas_ref.records import FAMILIES, all_records
 from attlas_ref.testing.laws import all_laws
 
-from . import text
+from . import accuracy, conventions, properties, text
 
 SEVERAL = 4
 """So many names are listed; more are counted."""
 
 
 def families(atlas: str = "atlas/") -> str:
-    """Return the floor plan: each family, what it is about, its formulations."""
-    rows = []
-    for family in FAMILIES:
-        names = text.links([record.name for record in all_records(family)], lambda name: text.below(atlas, name))
-        rows.append(f"| [{family}]({atlas}{family}/index.md) | {text.about_family(family)} | {names} |")
-    return "\n".join(["| family | is about | formulations |", "| --- | --- | --- |", *rows])
-
-
-def engines(atlas: str = "atlas/") -> str:
-    """Return which engine computes which formulation."""
-    rows = []
-    for record in all_records():
-        marks = " | ".join("yes" if name in record.engines and record.kind != "U" else "–" for name in ENGINES)
-        name = f"[`{record.name}`]({text.below(atlas, record.name)})"
-        rows.append(f"| {name} | {marks} | {text.KINDS[record.kind]} |")
-    head = " | ".join(f"`{name}`" for name in ENGINES)
-    return "\n".join([f"| formulation | {head} | how |", f"| --- |{' --- |' * len(ENGINES)} --- |", *rows])
+    """Return the floor plan: each family, what it is about, how many formulations it has."""
+    rows = [
+        f"| [{family}]({atlas}{family}/index.md) | {text.about_family(family)} | {len(all_records(family))} |"
+        for family in FAMILIES
+    ]
+    return "\n".join(["| family | is about | formulations |", "| --- | --- | ---: |", *rows])
 
 
 def laws(atlas: str = "atlas/") -> str:
@@ -60,5 +49,15 @@ def benchmarks(name: str, report: dict[str, Any] | None) -> str:
     return suite_markdown(report) if "suite" in report else markdown(report)
 
 
-PARTS: dict[str, Callable[[], str]] = {"families": families, "engines": engines, "laws": laws}
+PARTS: dict[str, Callable[[], str]] = {
+    "families": families,
+    "laws": laws,
+    "engines": properties.coverage,
+    "properties": properties.table,
+    "property-counts": properties.families,
+    "conventions": conventions.table,
+    "accuracy-ulp": accuracy.ulps,
+    "accuracy-budgets": accuracy.budgets,
+    "accuracy-equal": accuracy.equalities,
+}
 """Name of the part, and what writes it; a page includes it as `atlas/_parts/<name>.md`."""

@@ -10,8 +10,6 @@ from attlas_ref import visibility
 from attlas_ref.records import Record, Source, all_records, find
 
 KINDS = {"K": "a kernel on every engine", "C": "composed of accelerated functions", "U": "exists once, in NumPy"}
-WEB = "web_of_laws"
-"""The name of the one figure that belongs to no formulation."""
 
 
 def summary(record: Record) -> str:

@@ -2,14 +2,16 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from attlas.bench import report
 from attlas.bench.contestants import Contestant
+from attlas.bench.draw import drawn_call
 from attlas.bench.limits import Limits
 from attlas.bench.machine import installed
 from attlas.bench.measure import with_shares
-from attlas.bench.peers import lacking
+from attlas.bench.peers import lacking, peer_contestant
 from attlas.bench.suite import run_case, summary
 from attlas.bench.suites import SUITES, Case, Goal
 from attlas_ref.records import find
@@ -21,15 +23,15 @@ CASES = [
 ]
 
 
-PLAIN_RIVALS = ("torch", "product", "features")
-"""Those that need no compiler."""
+PLAIN_RIVALS = ("torch", "product", "features", "loop")
+"""Those that need no compiler of PyTorch, and are checked."""
 
 
 def small(case: Case, **changes: object) -> Case:
     """The case with few rows and heads, but some blocks where it has blocks; all other sizes are its own."""
     fewer = 8 if case.made or "block" in case.options else 64
     sizes = {
-        letter: max(4, min(size, 2048) // fewer) if letter[0] in "mn" and size > 1 else size
+        letter: max(4, min(size, 2048) // fewer) if letter[0] in "mnrxy" and size > 1 else size
         for letter, size in case.sizes.items()
     }
     return dataclasses.replace(case, sizes=sizes, batch=tuple(min(size, 4) for size in case.batch), **changes)
@@ -52,6 +54,16 @@ def test_a_peer_computes_what_its_case_computes(case):
     point = run_case(case, budget_seconds=0)
     assert point["unable"] == {}
     assert all(point["contestants"][rival]["error_in_budgets"] <= 1 for rival in rivals)
+
+
+@pytest.mark.skipif(not installed("torch"), reason="PyTorch is not installed")
+def test_the_gradient_of_the_loss_is_the_posterior():
+    record = find("ctc_posterior")
+    call = drawn_call(record, np.random.default_rng(5), {"t": 20, "s": 6, "V": 5}, (2, 3), "float64", {})
+    rival = peer_contestant(record, "loss")
+    found = rival.to_numpy(rival.prepare(call)())
+    # A difference of numbers with twice the digits keeps those of single precision.
+    assert np.abs(found - record.reference(*call.arrays)).max() <= np.finfo(np.float32).eps
 
 
 def test_a_suite_is_told_as_a_table_of_goals(monkeypatch):

@@ -31,9 +31,9 @@ def words_by_words(record) -> bool:
     """Whether one map says how much every word looks at every other: not two maps, a single query, a few tokens."""
     if not record.returns_weights:
         return False
-    call = real_call(record, LAYERS, HEADS)
+    call = real_call(record, LAYERS[:1], HEADS[:1])
     result = record.reference(*call.arrays, **{**call.options, "return_weights": True})
-    return np.shape(getattr(result, "weights", None)) == (len(LAYERS), len(HEADS), 134, 134)
+    return np.shape(getattr(result, "weights", None)) == (1, 1, 134, 134)
 
 
 @pytest.fixture(scope="module")

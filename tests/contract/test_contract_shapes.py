@@ -17,8 +17,11 @@ from attlas_ref.testing.pairs import is_dense
 DENSE = pytest.mark.formulations.with_args(is_dense)
 
 
-def _expected(call: Call, batch: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The shapes that the signature promises, the sizes being those of the arrays as they were drawn."""
+def _expected(call: Call, batch: tuple[int, ...], results: tuple[Any, ...]) -> list[tuple[int, ...]]:
+    """The shapes that the signature promises, the sizes being those of the arrays as they were drawn.
+
+    A letter that stands in no argument is counted in the results: there the numbers decide how many there are.
+    """
     record = find(call.name)
     sizes: dict[str, int] = {}
     options = {key: in_line(option.core, 2) for key, option in record.options.items() if isinstance(option, Array)}
@@ -31,6 +34,11 @@ def _expected(call: Call, batch: tuple[int, ...]) -> list[tuple[int, ...]]:
     sizes |= {letter: call.options.get(letter) or sizes[other] for letter, other in record.counts.items()}
     drawn = np.broadcast_shapes(*(a.shape[: a.ndim - len(c)] for a, c in zip(arrays, cores_of(record), strict=True)))
     assert drawn == batch or record.arrange
+    if record.outputs is not None:
+        return [(*drawn, *core) for core in record.outputs(sizes, call.options)]
+    for result, core in zip(results, result_cores_of(record), strict=True):
+        counted = zip(core[::-1], result.shape[::-1], strict=False)
+        sizes |= {letter: size for letter, size in counted if letter.isidentifier() and letter not in sizes}
     return [
         (*(() if record.pools_batch or place in record.pooled else drawn), *(size_of(letter, sizes) for letter in core))
         for place, core in enumerate(result_cores_of(record))
@@ -43,22 +51,25 @@ def test_the_result_has_the_leading_axes_and_the_core_of_the_signature(
 ) -> None:
     sizes = dict(zip(letters_of(find(name)), (3, 4, 5, 2), strict=False))
     call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=batch)
-    assert [part.shape for part in flat(call.by(candidate))] == _expected(call, batch)
+    results = flat(call.by(candidate))
+    assert [part.shape for part in results] == _expected(call, batch, results)
 
 
 @pytest.mark.parametrize("letter", ["m", "n", "e"])
 def test_an_axis_may_be_empty(candidate: Candidate, name: str, letter: str) -> None:
-    if letter not in letters_of(find(name)):
+    if letter not in letters_of(find(name)) or letter in find(name).positive:
         return
     sizes = {**dict.fromkeys(letters_of(find(name)), 3), letter: 0}
     call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=(2,))
-    assert [part.shape for part in flat(call.by(candidate))] == _expected(call, (2,))
+    results = flat(call.by(candidate))
+    assert [part.shape for part in results] == _expected(call, (2,), results)
 
 
 def test_a_batch_may_be_empty(candidate: Candidate, name: str) -> None:
     sizes = dict.fromkeys(letters_of(find(name)), 3)
     call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=(2, 0))
-    assert [part.shape for part in flat(call.by(candidate))] == _expected(call, (2, 0))
+    results = flat(call.by(candidate))
+    assert [part.shape for part in results] == _expected(call, (2, 0), results)
 
 
 def _cut(value: Any, core: tuple[str, ...]) -> Any:
@@ -100,12 +111,17 @@ def test_a_broadcast_argument_acts_as_its_copies(candidate: Candidate, name: str
         assert np.array_equal(np.isfinite(np.broadcast_to(given, copied.shape)), np.isfinite(copied))
 
 
-@pytest.mark.formulations.with_args(lambda r: r.takes == ("query", "key", "value") and r.returns_weights)
-def test_weights_do_not_know_how_many_values_they_are_for(candidate: Candidate, name: str) -> None:
+@pytest.mark.parametrize("batch", [(2, 3), (0,)])
+@pytest.mark.formulations.with_args(lambda r: "value" in r.takes and r.returns_weights)
+def test_weights_do_not_know_how_many_values_they_are_for(
+    candidate: Candidate, name: str, batch: tuple[int, ...]
+) -> None:
     call = example_call(name, np.random.default_rng(0), {"m": 6, "n": 6, "d": 3, "e": 3}, return_weights=True)
-    query, key, value = call.arrays
     weights = call.by(candidate).weights
-    several = call.given(query, key, np.array(np.broadcast_to(value, (2, 3, *value.shape)))).by(candidate).weights
+    place = find(name).takes.index("value")
+    arrays = list(call.arrays)
+    arrays[place] = np.array(np.broadcast_to(arrays[place], (*batch, *arrays[place].shape)))
+    several = call.given(*arrays).by(candidate).weights
     # A matrix product of another size may sum in another order.
     rounding = 64 * np.finfo(weights.dtype).eps
     np.testing.assert_allclose(several, np.broadcast_to(weights, several.shape), rtol=rounding, atol=rounding)
@@ -116,8 +132,9 @@ def test_arrays_come_first_and_options_are_keywords(record: Any) -> None:
     parameters = record.python_signature.parameters.values()
     assert all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters)
     keywords = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-    # A utility that checks its own arguments has no options in its record.
-    assert keywords == set(record.options) or (record.kind == "U" and not record.options)
+    # Positional arguments that are no arrays of real numbers are among the options; a utility that checks its own
+    # arguments has none in its record.
+    assert keywords == set(record.options) - set(record.form.positional) or (record.kind == "U" and not record.options)
 
 
 def test_options_are_refused_by_position(candidate: Candidate, name: str) -> None:

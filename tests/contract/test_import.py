@@ -19,7 +19,8 @@ from attlas.engines import TABLE, diagnose
 from attlas_ref.records import all_records, find
 
 HEAVY = ("numba", "llvmlite", "cupy", "torch", "jax", "scipy", "array_api_compat", "rich", "typer", "hypothesis")
-NAMES = pytest.mark.parametrize("name", [record.name for record in all_records() if record.runs])
+FUNCTIONS = [record.name for record in all_records() if record.runs]
+NAMES = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 def in_a_fresh_process(code, *arguments, **environment):
@@ -88,12 +89,16 @@ def test_the_lesson_is_the_references_and_says_what_backend_is(name):
     assert name in pydoc.render_doc(getattr(attlas, name), renderer=pydoc.plaintext)
 
 
-@NAMES
-def test_functions_travel_to_other_processes(name):
-    function = getattr(attlas, name)
-    assert pickle.loads(pickle.dumps(function)) is function
-    code = "import json, pickle, sys; print(json.dumps(pickle.loads(bytes.fromhex(sys.argv[1])).__name__))"
-    assert in_a_fresh_process(code, pickle.dumps(function).hex()) == name
+def test_functions_travel_to_other_processes():
+    functions = {name: getattr(attlas, name) for name in FUNCTIONS}
+    packed = pickle.dumps(functions)
+    assert all(function is functions[name] for name, function in pickle.loads(packed).items())
+    code = """
+import json, pickle, sys
+functions = pickle.loads(bytes.fromhex(sys.argv[1]))
+print(json.dumps({name: function.__name__ for name, function in functions.items()}))
+"""
+    assert in_a_fresh_process(code, packed.hex()) == {name: name for name in FUNCTIONS}
 
 
 def test_threads_that_ask_at_once_get_one_function(monkeypatch):

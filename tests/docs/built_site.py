@@ -42,10 +42,11 @@ def run(*command: str, folder: Path) -> str:
 
 def build(copy: Path) -> Site:
     """Generate and build the site in an empty folder, with warnings as errors."""
-    shutil.copytree(ROOT / "docs", copy / "docs", ignore=shutil.ignore_patterns("atlas", "__pycache__"))
+    shutil.copytree(ROOT / "docs", copy / "docs", ignore=shutil.ignore_patterns("atlas", "lessons", "__pycache__"))
     shutil.copy(ROOT / "mkdocs.yml", copy)
-    for wing in ("ref", "accel"):
-        (copy / wing).symlink_to(ROOT / wing, target_is_directory=True)
+    (ROOT / ".lesson_cache").mkdir(exist_ok=True)  # a lesson that the tests have executed is not executed again
+    for folder in ("ref", "accel", "tutorials", ".lesson_cache"):
+        (copy / folder).symlink_to(ROOT / folder, target_is_directory=True)
     run("docs/generate.py", folder=copy)
     log = run("-m", "mkdocs", "build", "--strict", folder=copy)
     return Site(copy / "site", log)

@@ -11,6 +11,8 @@ from attlas_ref.testing import checks
 from attlas_ref.testing.tally import Tally
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PEERS = re.compile(r"^ *>>> (?:import|from) (torch|jax|onnx)\b", re.MULTILINE)
+"""Libraries that a page compares with; they are optional."""
 FENCE = re.compile(r"^( *)```(?:python|pycon)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 
@@ -23,6 +25,8 @@ def examples(page: Path) -> list[str]:
 def test_examples_do_what_they_say(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "TALLY", Tally())  # an example of the test kit is no test of ours
     blocks = examples(page)
+    for peer in PEERS.findall("\n".join(blocks)):
+        pytest.importorskip(peer, reason="the library is in the optional extra 'peers'")
     assert all(">>>" in block for block in blocks), "an example shows its result"
     session = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0)
     report: list[str] = []

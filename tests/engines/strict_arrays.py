@@ -11,8 +11,8 @@ import numpy as np
 
 FUNCTIONS = [
     "abs", "arange", "arccos", "broadcast_to", "concatenate", "cumprod", "cumsum", "empty", "exp", "floor", "full_like",
-    "isfinite", "isnan", "log", "log1p", "logaddexp", "maximum", "minimum", "moveaxis", "sign", "sort", "sqrt", "stack",
-    "take_along_axis", "tanh", "where", "zeros", "zeros_like",
+    "isfinite", "isnan", "log", "log1p", "logaddexp", "maximum", "minimum", "moveaxis", "rint", "searchsorted",
+    "sign", "sort", "sqrt", "stack", "take_along_axis", "tanh", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 OPERATORS = [
     "add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "pow", "and_", "or_", "eq", "ne", "lt", "le", "gt",

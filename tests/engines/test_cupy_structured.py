@@ -29,7 +29,7 @@ def in_budget(name: str, *arrays: Any, seeds: int = 1, **options: Any) -> None:
     """Compare with the reference. Of many blocks some have lucky lows, unless there are several by several seeds."""
     high, lows = high_and_lows(name, arrays, options)
     for seed in range(1, seeds):
-        lows += high_and_lows(name, arrays, options, seed=seed)[1]
+        lows = [*lows, *high_and_lows(name, arrays, options, seed=seed)[1]]
     assert_within_budget(computed(name, *arrays, **options), high, lows, what=name)
 
 

@@ -1,4 +1,4 @@
-"""Every kernel of the engine `numba-cuda`, compiled to PTX for three generations of GPUs, where there may be none.
+"""Every kernel of the engine `numba-cuda`, compiled to PTX for generations of GPUs, where there may be none.
 
 The simulator knows no types; the compiler does. What it made is read for what would cost a GPU most: arithmetic in
 double precision that nobody asked for, registers that became memory, more shared memory than every GPU grants.
@@ -6,6 +6,7 @@ double precision that nobody asked for, registers that became memory, more share
 
 import dataclasses
 import inspect
+import os
 import re
 
 import pytest
@@ -19,8 +20,16 @@ pytest.importorskip("numba_cuda")
 
 from attlas.numba_cuda import columns, lanes, learned, rules
 
-LANES = {f"{lane.name}-{lane.dtype}": lane for lane in lanes.kernels()}
+EVERY = list(lanes.kernels())
+LANES = {f"{lane.name}-{lane.dtype}": lane for lane in EVERY}
 CAPABILITIES = [(8, 0), (9, 0), (10, 0)]
+THOROUGH = os.environ.get("ATTLAS_PROFILE") == "thorough"
+"""Each kernel for every capability; otherwise for one, the next kernel for the next one."""
+COMPILED = [
+    pytest.param(name, capability, id=f"{name}-sm_{capability[0]}{capability[1]}")
+    for place, name in enumerate(LANES)
+    for capability in (CAPABILITIES if THOROUGH else [CAPABILITIES[place % len(CAPABILITIES)]])
+]
 GRANTED_SHARED_MEMORY = 48 * 1024
 
 
@@ -32,18 +41,22 @@ def shared_memory(ptx):
     return total
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")
-@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(("lane", "capability"), COMPILED)
 def test_kernel_compiles_to_what_it_should(lane, capability):
     ptx = LANES[lane].ptx(capability)
     assert ".visible .entry" in ptx
     assert f".target sm_{capability[0]}{capability[1]}" in ptx
-    assert (".f64" in ptx) == (LANES[lane].dtype == "float64"), "arithmetic in another precision"
+    in_double = LANES[lane].dtype == "float64" or LANES[lane].wide
+    assert (".f64" in ptx) == in_double, "arithmetic in another precision"
     assert shared_memory(ptx) <= GRANTED_SHARED_MEMORY
     assert (shared_memory(ptx) > 0) == LANES[lane].shares
     assert ".local" not in ptx, "what a thread holds has left its registers"
     assert ".extern .func" not in ptx, "a function is missing that only a driver could supply"
     assert not re.search(r"\batom\.|\bred\.global", ptx), "atomics make results depend on the order of threads"
+
+
+def test_every_kernel_has_a_name_of_its_own():
+    assert len(LANES) == len(EVERY)
 
 
 def test_every_rule_has_its_kernels():

@@ -23,7 +23,7 @@ def in_budget(name: str, *arrays: Any, seeds: int = 1, **options: Any) -> Any:
     """Compare with the reference. Of many blocks some have lucky lows, unless there are several by several seeds."""
     high, lows = high_and_lows(name, arrays, options)
     for seed in range(1, seeds):
-        lows += high_and_lows(name, arrays, options, seed=seed)[1]
+        lows = [*lows, *high_and_lows(name, arrays, options, seed=seed)[1]]
     actual = getattr(attlas, name)(*arrays, **options)
     assert_within_budget(actual, high, lows, what=name)
     return actual

@@ -54,6 +54,19 @@ def test_an_entry_at_the_edge_of_overflow_is_not_judged() -> None:
     assert error_in_budgets(np.array([[np.inf, 2.0]]), high, [high, low]) > 1
 
 
+def test_where_rounding_decides_how_many_there_are_a_result_is_one_of_them() -> None:
+    lows = [HIGH, HIGH[:1]]
+    assert error_in_budgets(HIGH, HIGH, lows) == error_in_budgets(HIGH[:1], HIGH, lows) == 0
+    for wrong in (2 * HIGH, 2 * HIGH[:1], HIGH[:0], np.vstack([HIGH, HIGH])):
+        with pytest.raises(AssertionError, match=r"is none of .* \[\(1, 2\), \(2, 2\)\]"):
+            error_in_budgets(wrong, HIGH, lows)
+
+
+def test_how_many_there_are_is_judged() -> None:
+    with pytest.raises(AssertionError, match="of shape"):
+        error_in_budgets(HIGH[:1], HIGH, [HIGH])
+
+
 def test_what_the_dtype_cannot_hold_is_infinite() -> None:
     high = np.array([[1e6]])
     low = np.array([[np.inf]], dtype=np.float16)
@@ -62,7 +75,10 @@ def test_what_the_dtype_cannot_hold_is_infinite() -> None:
 
 def test_zero_by_structure_must_be_zero() -> None:
     high = np.array([[0.0, 1.0]])
-    assert error_in_budgets(np.array([[1e-300, 1.0]]), high, [high]) == np.inf
+    assert error_in_budgets(np.array([[1e-300, 1.0]]), high, [high]) > 1
+    assert error_in_budgets(np.array([[9.0, 1.0]]), high, [high]) == np.inf
+    # Where an exponential underflows, one library has 0 and another the last bits of no normal number.
+    assert error_in_budgets(np.array([[1e-310, 1.0]]), high, [high]) <= 1
     assert error_in_budgets(high, high, [high]) == 0
     # A zero that rounding made by chance is judged like any other number.
     assert error_in_budgets(np.array([[1e-17, 1.0]]), high, [np.array([[1e-17, 1.0]])]) <= 1

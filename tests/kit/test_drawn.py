@@ -125,6 +125,14 @@ def test_an_example_has_the_options_that_are_required() -> None:
     assert example_call("softcapped_attention", np.random.default_rng(0)).options["cap"] > 0
 
 
+def test_a_length_may_be_as_long_as_its_axis() -> None:
+    lengths = {
+        int(example_call("ctc_posterior", rng, {"t": 2}, given={"input_lengths"}).options["input_lengths"])
+        for rng in map(np.random.default_rng, range(40))
+    }
+    assert lengths == {0, 1, 2}
+
+
 def test_every_pair_of_values_occurs_and_there_are_few_rows() -> None:
     parameters = {"a": [1, 2, 3], "b": [True, False], "c": ["x", "y", "z", "w"], "d": [None]}
     rows = pairwise(parameters)

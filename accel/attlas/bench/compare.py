@@ -74,7 +74,9 @@ def compare(
     return list(judged.values())
 
 
-def _judge(record: Record, calls: Sequence[Call], exact: Sequence[tuple[Any, list[Any]]], engine: Engine) -> Comparison:
+def _judge(
+    record: Record, calls: Sequence[Call], exact: Sequence[tuple[Any, Sequence[Any]]], engine: Engine
+) -> Comparison:
     contestant = engine_contestant(record, engine)
     errors, results = [], []
     start = time.perf_counter()

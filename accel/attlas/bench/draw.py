@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from attlas_ref.contract import Choice, Flag, Integer, Number, Partial, parse_signature
+from attlas_ref.contract import Choice, Flag, Integer, Levels, Number, Partial, parse_signature
 from attlas_ref.contract.signature import in_line
 from attlas_ref.records import Record, find
 from attlas_ref.testing.drawn import Call, example_call
@@ -64,11 +64,17 @@ def _changed(call: Call, change: Callable[[Any, Any], Any]) -> Call:
 
     def one(value: Any, core: Any) -> Any:
         if isinstance(value, tuple):
-            return tuple(map(one, value, core)) if any(hasattr(part, "shape") for part in value) else value
+            of_arrays = any(hasattr(part, "shape") or isinstance(part, tuple) for part in value)
+            return tuple(map(one, value, core)) if of_arrays else value
         value = np.asarray(value) if isinstance(value, list) and core else value  # indices
         return change(value, core) if hasattr(value, "shape") else value
 
-    cores = {name: option.cores if isinstance(option, Partial) else in_line(getattr(option, "core", ()), PARTS)
-             for name, option in record.options.items()}  # fmt: skip
+    cores: dict[str, Any] = {
+        name: option.cores if isinstance(option, Partial) else in_line(getattr(option, "core", ()), PARTS)
+        for name, option in record.options.items()
+    }
+    for name, option in record.options.items():
+        if isinstance(option, Levels):
+            cores[name] = ((("nodes", option.width), ("nodes",)),) * len(call.options.get(name) or ())
     arrays = tuple(map(one, call.arrays, parse_signature(record.signature, PARTS).inputs))
     return Call(call.name, arrays, {name: one(value, cores[name]) for name, value in call.options.items()})

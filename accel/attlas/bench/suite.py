@@ -14,7 +14,7 @@ from .contestants import Contestant, engine_contestant
 from .draw import drawn_call
 from .limits import Limits
 from .measure import measure, with_shares
-from .peers import RIVALS, peer_contestant
+from .peers import RIVALS, TIMED_ONLY, peer_contestant
 from .suites import Case, Group
 
 WIDTH = 64
@@ -34,15 +34,17 @@ def run_case(case: Case, engine: str = "numba", budget_seconds: float = 1.0) -> 
     own = engine_contestant(record, TABLE[engine])
     example = drawn_call(record, np.random.default_rng(0), sizes, case.batch, case.dtype, options, case.arrays)
     rivals, unable = _fit(record, [rival for rival in case.rivals if rival in RIVALS], example)
+    checked = [rival for rival in rivals if rival.name not in TIMED_ONLY]
+    others = [rival for rival in rivals if rival.name in TIMED_ONLY]
     point = measure(
         record,
         sizes,
         case.batch,
         case.dtype,
         options,
-        [own, *rivals],
+        [own, *checked],
         arrays=case.arrays,
-        others=[_softmax(engine)] if "softmax" in case.rivals else [],
+        others=[*others, *([_softmax(engine)] if "softmax" in case.rivals else [])],
         memory=[engine] if case.at_most_bytes is not None else [],
         checked=(case.checked or "last", FEW_ROWS) if case.checked or sizes.get("m", 0) > CHECKED_QUERIES else None,
         budget_seconds=budget_seconds,

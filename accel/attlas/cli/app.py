@@ -154,3 +154,55 @@ def tour(
     from .tour import tour_command
 
     return tour_command(output, layers, heads, open_report)
+
+
+@app.command("exercises")
+def list_exercises(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Exercises or families; all if none is named."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a copy of each, to work on, into this folder.")
+    ] = None,
+    notebook: Annotated[bool, typer.Option("--notebook", help="Write notebooks instead of scripts.")] = False,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Write the masters, solutions and nbgrader's markers included.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the exercises, or write copies of them to work on."""
+    from .exercises import exercises_command
+
+    exercises_command(names or [], output, notebook, teacher, as_json)
+
+
+@app.command()
+def grade(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scripts, notebooks, or folders of them.")],
+    exercise: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The exercise; default: what the file names in its head.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Draw the same calls as before; secret and new by default.", min=0)
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time limit for one call; a file has 12 times that.")] = 10,
+    memory: Annotated[float, typer.Option(min=0.5, help="Memory limit in GiB, where the system has one.")] = 2,
+    as_json: AsJson = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE.xml", help="Write a report in JUnit's format.")] = None,
+    gradescope: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write results as Gradescope reads them.")
+    ] = None,
+) -> int:
+    """Grade exercises: what is right, and for the first failure the smallest input that shows it.
+
+    The exit status is 0 if all pass, 1 if one fails and 2 if one cannot be graded.
+    """
+    try:
+        from .grade import grade_command
+    except ImportError as error:
+        from .problem import Problem
+
+        raise Problem(f"grading needs {error.name}: pip install 'attlas[grading]'") from None
+
+    return grade_command(files, exercise, seed, seconds, memory, as_json, junit, gradescope)

@@ -16,6 +16,7 @@ from attlas_ref.contract import (
     Integer,
     Integers,
     Labels,
+    Levels,
     Number,
     Option,
     Partial,
@@ -169,6 +170,8 @@ def describe_option(option: Option) -> str:
         words = " or ".join([*map(repr, option.words), option.number.need])
     elif isinstance(option, Labels):
         words = f"whole numbers from 0 to {option.size} - 1"
+    elif isinstance(option, Levels):
+        words = "the levels of a tree, root first: pairs of nodes and booleans"
     elif isinstance(option, Slice):
         words = "a slice of positions"
     else:

@@ -295,7 +295,7 @@ def attend_band(
     if weights is None:
         return output
     if not together:  # values have leading axes of their own: the weights are computed without them
-        problem = lay_out(query, key, value[..., :0][(0,) * (value.ndim - 2)], batch=own, **options)
+        problem = lay_out(query, key, np.empty((size.n, 0), dtype=query.dtype), batch=own, **options)
         over_queries(problem, kernels.forward, problem.new(size.m, 0), weights, None, rows=size.n, per_pair=PASSES)
     return AttentionResult(output, weights)
 

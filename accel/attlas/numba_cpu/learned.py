@@ -4,6 +4,7 @@ What is linear in a query or a key alone is computed first, once per row: O((m +
 the kernels.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,20 @@ def _shifted(product, query_square, key_square, bias, parameters):
     return product + parameters[0]
 
 
-def build_additive(real: Real) -> Kernels:
-    """Softmax of u · tanh(q + k)."""
+@cache
+def tanh_sum(real: Real) -> Any:
+    """Make the product u · tanh(q + k)."""
     tanh = real.tanh
 
     def bend_tanh(x, parameters):
         return tanh(x)
 
-    return build("additive", real, _biased, softmax(real), product=bent_sum(real, bend_tanh))
+    return bent_sum(real, bend_tanh)
+
+
+def build_additive(real: Real) -> Kernels:
+    """Softmax of u · tanh(q + k)."""
+    return build("additive", real, _biased, softmax(real), product=tanh_sum(real))
 
 
 def additive_attention(

@@ -20,12 +20,15 @@ from .kronecker.backward import build_tuple_gradient, build_tuple_mean, build_tu
 from .kronecker.factorized import SERIES
 from .kronecker.fastmax import build_center
 from .kronecker.forward import build_tuple_forward
-from .kronecker.lowrank import quotient
+from .kronecker.lowrank import ratio
 from .kronecker.monomials import build_monomial_product, build_monomial_slopes
 from .kronecker.pieces import CROSS, STRASSEN, SUM, Form
 from .memory import lanes as memory_lanes
+from .monotonic import lanes as monotonic_lanes
+from .monotonic import lattice_lanes, location_lanes, run_lanes
 from .multi_token import build_convolve, build_mix
 from .pairs import SCORE_GRADIENTS, WEIGHTS, build_gradient, build_pairs
+from .pointer import lanes as pointer_lanes
 from .prefix import build_chunks, build_merge
 from .probabilistic import plan_lanes, structured_lanes
 from .relational import build_gather, build_read, build_show
@@ -60,9 +63,10 @@ INTEGER_VECTORS = (
     "channels",
     "pointers",
     "path",
+    *("heard", "said"),
 )
 WORD_VECTORS = ("words", "left_words", "right_words")
-BOOLEAN_VECTORS = ("mask", "present")
+BOOLEAN_VECTORS = ("mask", "present", "went_on")
 GRADIENT_FORMS = (Form(0), Form(1), Form(2), Form(1, CROSS), SERIES)
 TUPLE_FORMS = (*GRADIENT_FORMS, Form(1, SUM), Form(2, SUM), Form(1, STRASSEN))
 """The forms of tuples; more sets make longer prefixes of the same kernels."""
@@ -135,10 +139,16 @@ REAL_VECTORS = (
     *("unary", "pairwise", "uniform", "log_partition", "marginals", "pair_marginals", "speakers", "tags"),
     *("opening", "closing", "self_transition", "other_transition", "likelihood", "arcs", "roots"),
     *("root_marginals", "distance", "height", "tops"),
+    *("logits", "means", "sums"),
+    *("log_probs", "log_prob", "shares", "initial", "column_prices", "row_prices"),
+    *("known_units", "conv_taps", "feature_weights", "unit_weights", "first_weights", "sum_before", "feature_bias"),
+    *("moving_taps", "prior_taps", "agent_weights", "agent_before", "call_numbers", "step_weights", "step_agents"),
+    *("agent_after", "last_output", "heights", "means", "widths", "params", "places", "rho", "sigma", "mixing"),
+    *("past_place", "positions"),
 )
 REAL_NUMBERS = (
     *("scale", "first_number", "second_number", "third_number", "factor", "epsilon", "tolerance", "turn", "exponent"),
-    *("height_temperature", "distance_temperature"),
+    *("height_temperature", "distance_temperature", "gamma"),
 )
 
 
@@ -153,6 +163,8 @@ class Lane:
     """The dtype of the bias, which kernels read as it is; the precision of the kernel if not given."""
     shares: bool = True
     """Whether its threads share memory."""
+    wide: bool = False
+    """Whether it finds places in float64, whatever its precision."""
 
     @property
     def signature(self) -> tuple[Any, ...]:
@@ -199,7 +211,7 @@ def kernels() -> Iterator[Lane]:
             yield Lane(f"forward_{rule.__name__}", dtype, build_forward(block, real, rule))
             yield Lane(f"weights_{rule.__name__}", dtype, build_pairs(block, real, rule, WEIGHTS))
         yield Lane("product_of_rows", dtype, build_pairs(block, real, learned.linear, WEIGHTS))
-        for entry in (product, columns.shift, columns.share, tensor.plus, quotient):
+        for entry in (product, columns.shift, columns.share, tensor.plus, ratio):
             yield Lane(f"assemble_{entry.__name__}", dtype, build_assemble(real, entry), shares=False)
         yield Lane("prefix_partials", dtype, build_chunks(block, real, last=False))
         yield Lane("prefix_merge", dtype, build_merge(real), shares=False)
@@ -226,9 +238,13 @@ def kernels() -> Iterator[Lane]:
                 yield Lane(
                     f"rows_{row_rule.name}_gradient", dtype, build_rows(ROW_ON_GPU, real, row_rule, gradient=True)
                 )
-        of_families = [family.kernels(block, real) for family in (memory_lanes, plan_lanes, variational_lanes)]
-        for name, built, shares in chain(*of_families, structured_lanes.kernels(real)):
+        families = (memory_lanes, monotonic_lanes, plan_lanes, pointer_lanes, variational_lanes)
+        of_families = [family.kernels(block, real) for family in families]
+        recursive = (structured_lanes, lattice_lanes, location_lanes)
+        for name, built, shares in chain(*of_families, *(family.kernels(real) for family in recursive)):
             yield Lane(name, dtype, built, shares=shares)
+        for name, built, shares in run_lanes.kernels(real):
+            yield Lane(name, dtype, built, shares=shares, wide=True)
         yield from _kernels_of_tuples(dtype, block, real)
 
 

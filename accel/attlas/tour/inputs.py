@@ -62,11 +62,16 @@ def real_call(
 
 def _allowed(record: Record, call: Call) -> Call:
     """The call as it is if the contract takes it, otherwise with arrays made legal (bits, unit vectors)."""
+    return call if _is_taken(record, call) else call.given(*legal(record, call.arrays, call.options))
+
+
+def _is_taken(record: Record, call: Call) -> bool:
+    """Whether the contract takes a call."""
     try:
         bind(record, call.arrays, call.options)
     except ValueError:
-        return call.given(*legal(record, call.arrays, call.options))
-    return call
+        return False
+    return True
 
 
 def _learned(record: Record, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +86,8 @@ def _learned(record: Record, options: Mapping[str, Any]) -> dict[str, Any]:
 def variants(record: Record, call: Call) -> list[Call]:
     """The call as it is, and once with each flag switched on, but for those that ask for other arrays."""
     flags = [name for name, option in record.options.items() if isinstance(option, Flag) and name not in record.wider]
-    return [call, *(_allowed(record, call.given(**{name: True})) for name in flags)]
+    switched = [_allowed(record, call.given(**{name: True})) for name in flags]
+    return [call, *(one for one in switched if _is_taken(record, one))]
 
 
 def _returned_by_another(

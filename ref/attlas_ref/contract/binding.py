@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .options import Array, Indices, Partial
+from .options import Array, Indices, Levels, Option, Partial
+from .shapes import Shapes
 from .signature import Core, in_line, is_group, is_open, parse_signature, size_of
 
 if TYPE_CHECKING:
@@ -89,63 +90,6 @@ def _promote(dtypes: list[str]) -> str:
     return max(kinds, key=FLOATS.index) if kinds else "float64"
 
 
-class _Shapes:
-    """Collects the letters and leading axes of a call; raises at the first contradiction."""
-
-    def __init__(self, function: str) -> None:
-        self.function = function
-        self.sizes: dict[str, int] = {}
-        self.owners: dict[str, str] = {}
-        self.leading: dict[str, tuple[int, ...]] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}
-
-    def add(self, name: str, shape: tuple[int, ...], core: Core) -> None:
-        self.shapes[name] = shape
-        need = f"(..., {', '.join(core)})" if core else "(...)"
-        if len(shape) < len(core):
-            raise ValueError(f"{self.function}: {name} has shape {shape}; it needs at least {len(core)} axes {need}")
-        split = len(shape) - len(core)
-        for axis, (letter, size) in enumerate(zip(core, shape[split:], strict=True)):
-            known = size_of(letter, self.sizes)
-            if known is None:
-                self.sizes[letter], self.owners[letter] = size, name
-            elif known != size:
-                unit = ("rows", "columns")[axis] if len(core) == 2 else "entries"
-                if letter not in self.owners:  # a number, a multiple or a sum
-                    raise ValueError(f"{self.function}: {name} has {size} {unit}; it needs {letter} = {known} {unit}")
-                owner = self.owners[letter]
-                raise ValueError(
-                    f"{self.function}: {name} has {size} {unit} and {owner} has {known}; both need {letter} {unit} "
-                    f"({owner} {self.shapes[owner]}, {name} {shape})"
-                )
-        self.leading[name] = shape[:split]
-
-    def check_late(self) -> None:
-        """Check the sums and differences that stood before the letters that they are made of."""
-        for letter, size in self.sizes.items():
-            known = None if letter.isidentifier() else size_of(letter, self.sizes)
-            if known not in (None, size):
-                owner = self.owners[letter]
-                others = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
-                raise ValueError(f"{self.function}: {owner} has {size} entries; it needs {letter} = {known} ({others})")
-
-    def batch(self) -> tuple[int, ...]:
-        result: tuple[int, ...] = ()
-        for name, leading in self.leading.items():
-            if not result or leading in ((), result):  # the usual call, much faster than asking NumPy
-                result = result or leading
-                continue
-            try:
-                result = np.broadcast_shapes(result, leading)
-            except ValueError:
-                others = ", ".join(f"{other} {self.shapes[other]}" for other in self.leading if other != name)
-                raise ValueError(
-                    f"{self.function}: the leading axes of {name} {self.shapes[name]} do not broadcast with those of "
-                    f"{others}"
-                ) from None
-        return result
-
-
 class Form:
     """What a call may look like: the names of its arrays and options, and the defaults.
 
@@ -153,20 +97,24 @@ class Form:
     ----------
     signature : inspect.Signature
         Of the reference: arrays by position or name, options by name alone.
+    known : mapping
+        The options of the record. A positional argument among them is no array of real numbers, and is checked as the
+        option that it is.
     """
 
-    def __init__(self, signature: inspect.Signature) -> None:
+    def __init__(self, signature: inspect.Signature, known: Mapping[str, Option]) -> None:
         options = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
         self.signature = signature
-        self.arrays = tuple(p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self.positional = tuple(p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self.arrays = tuple(name for name in self.positional if name not in known)
         self.options = frozenset(p.name for p in options)
         self.defaults = {p.name: p.default for p in options if p.default is not p.empty}
 
     def values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Every argument by its name; TypeError if one is missing or unknown."""
         given = self.defaults.keys() | kwargs.keys()
-        if len(args) == len(self.arrays) and given == self.options:  # the usual call, ten times as fast as `bind`
-            return {**dict(zip(self.arrays, args, strict=True)), **self.defaults, **kwargs}
+        if len(args) == len(self.positional) and given == self.options:  # the usual call, ten times as fast as `bind`
+            return {**dict(zip(self.positional, args, strict=True)), **self.defaults, **kwargs}
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return dict(bound.arguments)
@@ -198,7 +146,7 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     except TypeError as error:
         raise TypeError(f"{function}: {error}") from None
 
-    shapes = _Shapes(function)
+    shapes = Shapes(function)
     dtypes: list[str] = []
     arrays: dict[str, Any] = {}
 
@@ -233,6 +181,8 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         for flag, wider in record.wider.items():
             if values.get(flag) is True:
                 entry = wider.get(name, entry)
+        if name in record.one_row:
+            value = _without_a_row(function, name, value, arrays[record.one_row[name]])
         arrays[name] = _take_group(function, name, value, entry, take) if is_group(entry) else take(name, value, entry)  # type: ignore[arg-type]
 
     options: dict[str, Any] = {}
@@ -259,6 +209,14 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
                 raise ValueError(f"{function}: {name} holds {found}; it needs numbers below {kind.below} = {limit}")
         elif isinstance(kind, Partial) and value is not None:
             options[name] = _take_group(function, name, value, kind.cores, take)
+        elif isinstance(kind, Levels) and value is not None:
+            options[name] = tuple(
+                (
+                    take(f"{name}[{level}][0]", nodes, (f"{name}_{level}", kind.width)),
+                    take_flags(f"{name}[{level}][1]", flags, (f"{name}_{level}",)),
+                )
+                for level, (nodes, flags) in enumerate(options[name])
+            )
 
     shapes.check_late()
     for letter, otherwise in record.counts.items():
@@ -291,6 +249,13 @@ def _count_parts(record: "Record", values: Mapping[str, Any]) -> int | None:
                 f"{record.name}: {name} has {len(value)} arrays and {first} has {len(tuples[first])}; they need as many"
             )
     return len(tuples[first]) if tuples else None
+
+
+def _without_a_row(function: str, name: str, value: Any, other: Any) -> Any:
+    """Return an array without the axis of 1 that stands in the place of the rows of another one."""
+    array = check_array_like(function, name, value)
+    shape = tuple(array.shape)
+    return array[..., 0, :] if len(shape) == len(other.shape) and shape[-2:-1] == (1,) else array
 
 
 def _take_group(

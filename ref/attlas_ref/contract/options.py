@@ -231,6 +231,24 @@ class WordOrNumber(Option):
 
 
 @dataclass(frozen=True)
+class Levels(Option):
+    """The levels of a tree, root first: a sequence of pairs, nodes (..., N_l, d) and booleans (..., N_l)."""
+
+    width: str = "d"
+    """The letter of the nodes' width."""
+
+    def _check(self, function: str, name: str, value: Any) -> Any:
+        need = "the levels of a tree: pairs of nodes and booleans, root first"
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"{function}: {name} is {_show(value)}; it needs {need}")
+        if len(value) < 2:
+            raise ValueError(f"{function}: {name} has {len(value)} levels; it needs at least a root and leaves")
+        if any(not isinstance(level, (tuple, list)) or len(level) != 2 for level in value):
+            raise TypeError(f"{function}: {name} holds something else than pairs; it needs {need}")
+        return tuple(tuple(level) for level in value)  # their arrays are checked with the others, in `binding`
+
+
+@dataclass(frozen=True)
 class Slice(Option):
     """A slice of positions."""
 

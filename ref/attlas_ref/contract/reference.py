@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from .binding import Bound, bind, dtype_name
-from .options import Array, Partial
+from .options import Array, Levels, Partial
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +68,8 @@ def prepared(call: Bound) -> tuple[list[Any], dict[str, Any]]:
             options[name] = np.asarray(options[name]) if kind.boolean else real(options[name])
         elif isinstance(kind, Partial) and options[name] is not None:
             options[name] = tuple(map(real, options[name]))
+        elif isinstance(kind, Levels) and options[name] is not None:
+            options[name] = tuple((real(nodes), np.asarray(flags)) for nodes, flags in options[name])
     return arrays, options
 
 

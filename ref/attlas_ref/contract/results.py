@@ -1,5 +1,7 @@
 """The named tuples that functions with several results return."""
 
+from collections import namedtuple
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 
@@ -21,6 +23,35 @@ class AttentionResult(NamedTuple):
     """(..., m, e)"""
     weights: Any
     """(..., m, n): after normalization, exactly 0 where a query does not see a key."""
+
+
+def with_extras(output: Any, **extras: Any) -> Any:
+    """Return an output alone, or in a named tuple with those of the extras that are not None, in order.
+
+    Examples
+    --------
+    >>> with_extras(1, weights=None, reads=2)
+    OutputReads(output=1, reads=2)
+    >>> with_extras(1, weights=2, reads=None)
+    AttentionResult(output=1, weights=2)
+    """
+    names = tuple(name for name, value in extras.items() if value is not None)
+    return _named(names)(output, *(extras[name] for name in names)) if names else output
+
+
+_make: Any = namedtuple
+"""The names are known only when it is called."""
+
+
+@cache
+def _named(names: tuple[str, ...]) -> Any:
+    if names == AttentionResult._fields[1:]:
+        return AttentionResult
+    fields = ("output", *names)
+    kind = _make("_".join(fields).title().replace("_", ""), fields)
+    # Pickle looks for a class under its name, and here is none: it makes the result anew.
+    kind.__reduce__ = lambda result: (partial(with_extras, **dict(zip(names, result[1:], strict=True))), result[:1])
+    return kind
 
 
 class AttentionPartial(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..contract import reference
-from ..log_space import shares
+from ..log_space import inverse_cdf, shares
 from ..visibility import Booleans, Reals
 from .chains import steps_of
 from .linear_chain_marginals import forward
@@ -87,13 +87,6 @@ def linear_chain_sample(unary: Reals, pairwise: Reals, *, uniform: Reals, mask: 
             chosen = np.take_along_axis(step, label[..., None, None], axis=-1)[..., 0]  # (..., c)
             # The last label has none after it.
             weight = weight + np.where(visible[..., t + 1, None], chosen, 0)
-        label = np.broadcast_to(_inverse(shares(weight), uniform[..., t, None]), batch)
+        label = np.broadcast_to(inverse_cdf(shares(weight), uniform[..., t, None]), batch)
         path[..., t] = np.where(visible[..., t] & possible, label, -1)
     return path
-
-
-def _inverse(probability: Reals, uniform: Reals) -> Any:
-    """Return how many labels have a cumulative probability of at most `uniform`, but no impossible label."""
-    below = (np.cumsum(probability, axis=-1) <= uniform).sum(axis=-1)
-    labels = np.arange(probability.shape[-1])
-    return np.minimum(below, np.where(probability > 0, labels, 0).max(axis=-1))

@@ -9,7 +9,10 @@ from functools import cache
 
 from .record import ENGINES, Draft, Record, Source
 
-FAMILIES = ("dotproduct", "normalizers", "memory", "kronecker", "probabilistic", "variational")
+FAMILIES = (
+    *("dotproduct", "normalizers", "memory", "kronecker"),
+    *("probabilistic", "variational", "pointer", "monotonic"),
+)
 """The floor plan, in reading order; each is a folder of references and a module of records."""
 
 __all__ = ["ENGINES", "FAMILIES", "Draft", "Record", "Source", "all_records", "find"]

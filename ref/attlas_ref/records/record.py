@@ -48,6 +48,7 @@ class Draft:
     """The optional arrays that will be made."""
     rng: "np.random.Generator"  # only named, since loading it takes longer than all the rest
     """For options that depend on each other: what is drawn here stays."""
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,17 @@ class Record:
     """Flags that change the shape of an array: for each, the arrays and their letters where it is set."""
     shorter: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Positional arrays that may also come with exactly these axes, one for all of what stands before them."""
+    one_row: Mapping[str, str] = field(default_factory=dict)
+    """Positional arrays of one axis that may have an axis of 1 before it, where they have as many axes as the array
+    named here, in the place of its rows."""
+    outputs: Callable[[Mapping[str, int], Mapping[str, Any]], list[tuple[int, ...]]] | None = None
+    """The cores of the results from sizes and options, where no signature can state them: there are more or fewer."""
     labels: tuple[str, ...] = ()
     """Positional arrays of whole numbers (tags, speakers), which have no say in the precision of the results."""
     vjp: str | None = None
     """The formulation that computes its gradients."""
+    approximates: str | None = None
+    """The formulation that it stands in for at a lower cost, if its results are not those of that one."""
     peer: str | None = None
     """The public function that `attlas bench` runs beside it, if there is one: a name in `attlas.bench.peers`."""
 
@@ -124,7 +132,7 @@ class Record:
     @cached_property
     def form(self) -> Form:
         """What a call may look like."""
-        return Form(self.python_signature)
+        return Form(self.python_signature, self.options)
 
     @cached_property
     def python_signature(self) -> inspect.Signature:
@@ -134,8 +142,7 @@ class Record:
     @property
     def takes(self) -> tuple[str, ...]:
         """The names of the positional arrays."""
-        parameters = self.python_signature.parameters.values()
-        return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        return self.form.arrays
 
     @property
     def returns_weights(self) -> bool:

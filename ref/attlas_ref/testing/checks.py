@@ -82,18 +82,13 @@ def check_law(candidate: Candidate, law: Law, subject: str, max_examples: int | 
     check()
 
 
-def compare(candidate: Candidate, call: Call) -> float:
+def compare(candidate: Candidate, call: Call) -> None:
     """Compare one call with the reference.
-
-    Returns
-    -------
-    float
-        The error in units of its budget.
 
     Raises
     ------
     AssertionError
-        If the error is above 1, form, shape or dtype of the results differ, or an input was modified.
+        If the error is above its budget, form, shape or dtype of the results differ, or an input was modified.
     """
     before = [array.tobytes() for array in call.every_array()]
     actual = call.by(candidate)
@@ -104,7 +99,6 @@ def compare(candidate: Candidate, call: Call) -> float:
     _same_form(actual, lows[0], f"{candidate}: {call}")
     budget.assert_within_budget(actual, high, lows, what=f"{candidate}: {call}")
     TALLY.count(candidate.name, [call.name])
-    return budget.error_in_budgets(actual, high, lows)
 
 
 def _same_form(actual: Any, expected: Any, what: str) -> None:
@@ -112,6 +106,8 @@ def _same_form(actual: Any, expected: Any, what: str) -> None:
     if type(actual) is not type(expected):
         raise AssertionError(f"{what} returns {type(actual).__name__}; it needs {type(expected).__name__}")
     if isinstance(actual, tuple):
+        if len(actual) != len(expected):
+            raise AssertionError(f"{what} returns {len(actual)} arrays; it needs {len(expected)}")
         for one, other in zip(actual, expected, strict=True):
             _same_form(one, other, what)
     elif not isinstance(actual, np.ndarray):

@@ -20,6 +20,7 @@ from ..contract import (
     Integer,
     Integers,
     Labels,
+    Levels,
     Number,
     Option,
     Partial,
@@ -32,9 +33,9 @@ from ..contract.signature import Core, in_line, is_group, is_open
 from ..records import Draft, Record, find
 from .layouts import is_spread, laid_out
 from .pairs import bias_of, is_dense, mask_of, planted
-from .plan import Call, Plan
+from .plan import Call, Plan, dtype_named
 
-SIZED = (Array, Partial, Labels, Indices, Integers, Slice)
+SIZED = (Array, Partial, Labels, Indices, Integers, Slice, Levels)
 """Options whose values depend on the sizes of the call; `build` makes them."""
 
 
@@ -169,7 +170,8 @@ def build(plan: Plan, given: Collection[str] | None = None, /, **options: Any) -
     keywords: dict[str, Any] = {**_required(record, rng), **plan.options}
     optional = [name for name, option in record.options.items() if _is_optional_array(option)]
     present = {name for name in optional if (rng.integers(2) if given is None else name in given)}
-    draft = Draft(_every_size(record, plan.sizes, plan.parts), plan.batch, keywords, present, rng)
+    sizes = _every_size(record, plan.sizes, plan.parts)
+    draft = Draft(sizes, plan.batch, keywords, present, rng, dtype_named(plan.dtype))
     for arrange in record.arrange:
         arrange(draft)
     named, plan = plan, dataclasses.replace(plan, sizes=draft.sizes, batch=draft.batch)
@@ -215,11 +217,13 @@ def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
         return np.flatnonzero(rng.random(plan.sizes[option.size or "n"]) < 0.4).tolist()
     if isinstance(option, Indices):
         shape = (*(plan.batch if option.batched else ()), *_sized(plan, option.core))
-        drawn = rng.integers(0, plan.sizes[option.below] if option.below else 3, shape)
+        drawn = rng.integers(0, size_of(option.below, plan.sizes) if option.below else 3, shape)
         drawn = np.sort(drawn, axis=-1) if option.ordered else drawn
         return drawn.tolist() if drawn.size else drawn  # a list of nothing has lost its shape
     if isinstance(option, Partial):
         return _state(option, plan, rng)
+    if isinstance(option, Levels):
+        return None  # a record whose calls have them makes them itself
     if isinstance(option, Integers):
         low, high = option.draw
         return tuple(rng.integers(low, high + 1, option.length or plan.parts).tolist())
@@ -253,6 +257,10 @@ def _leading(plan: Plan, record: Record) -> list[tuple[int, ...]]:
     if "grad_output" in names:  # it has the shape of the output, by contract
         others = [axes for name, axes in zip(names, leading, strict=True) if name != "grad_output"]
         leading[names.index("grad_output")] = np.broadcast_shapes(*others)
+    for name, other in record.one_row.items():  # with more axes than the other its last one could be read as a row
+        most = len(leading[names.index(other)])
+        axes = leading[names.index(name)]
+        leading[names.index(name)] = axes[max(0, len(axes) - most) :]
     return leading
 
 

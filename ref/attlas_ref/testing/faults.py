@@ -14,6 +14,7 @@ from ..contract import (
     Integer,
     Integers,
     Labels,
+    Levels,
     Number,
     Option,
     Partial,
@@ -85,7 +86,8 @@ def _in_arrays(record: Record, call: Call) -> Iterator[BadCall]:
             continue
         if argument not in record.defaults_to:
             yield put(None, "is None", TypeError)
-        yield put(np.asarray(1.0), "is a number", ValueError)
+        if entry:  # an array of no axes of its own may be one
+            yield put(np.asarray(1.0), "is a number", ValueError)
         yield put([[1.0], [1.0, 2.0]], "is ragged", ValueError)
         yield put(np.full(value.shape, "a"), "is text", TypeError)
         yield put(value.astype(complex), "is complex", TypeError)
@@ -173,6 +175,10 @@ def _bad_values(option: Option) -> Iterator[tuple[Any, str, type[Exception]]]:
         yield [[0]], "has two axes", TypeError
         yield [0.5], "is not whole", TypeError
         yield [-1], "is negative", ValueError
+    elif isinstance(option, Levels):
+        yield 3, "is a number", TypeError
+        yield (), "is empty", ValueError
+        yield (np.ones(2), np.ones(2)), "holds no pairs", TypeError
     elif isinstance(option, Indices):
         yield np.zeros((2, 2, 7, 11), dtype=np.int64), "has another shape", ValueError
         yield [0.5], "is not whole", TypeError
@@ -208,4 +214,7 @@ def _in_the_call(record: Record, call: Call) -> Iterator[BadCall]:
     )
     if record.takes[-1] not in record.defaults_to:
         yield BadCall(record.name, "is missing", record.takes[-1], TypeError, call.arrays[:-1], call.options)
-    yield BadCall(record.name, "are too many", "positional", TypeError, (*call.arrays, None), call.options)
+    placed = [name for name in record.form.positional if name in record.options]
+    rest = {name: value for name, value in call.options.items() if name not in placed}
+    too_many = (*call.arrays, *(call.options[name] for name in placed), None)
+    yield BadCall(record.name, "are too many", "positional", TypeError, too_many, rest)

@@ -21,10 +21,10 @@ def laid_out(call: Call, plan: Plan) -> Call:
     count = 0
     dependent = plan.hidden is not None or find(call.name).valid is not None  # entries belong to those beside them
 
-    def place(array: NDArray[Any], cast: bool) -> NDArray[Any]:
+    def place(array: NDArray[Any], cast: bool, legal: bool = False) -> NDArray[Any]:
         nonlocal count
         layout = plan.layouts[count % len(plan.layouts)] if plan.layouts else "contiguous"
-        if layout == "stretched" and dependent:
+        if layout == "stretched" and (dependent or legal):
             layout = "contiguous"
         count += 1
         if cast:
@@ -42,13 +42,15 @@ def laid_out(call: Call, plan: Plan) -> Call:
     return Call(call.name, arrays, options)
 
 
-def _placed(function: str, name: str, value: Any, place: Callable[[Any, bool], Any]) -> Any:
-    """Lay an option out: masks and biases keep their dtype."""
+def _placed(function: str, name: str, value: Any, place: Callable[[Any, bool, bool], Any]) -> Any:
+    """Lay an option out: masks and biases keep their dtype, and what was made legal as a whole its entries."""
     if isinstance(value, tuple):
-        return tuple(place(part, True) if hasattr(part, "shape") else part for part in value)
+        return tuple(place(part, True, False) if hasattr(part, "shape") else part for part in value)
     if not hasattr(value, "shape"):
         return value
-    return place(value, value.dtype.kind != "b" and not is_spread(find(function).options[name]))
+    option = find(function).options[name]
+    legal = isinstance(option, Array) and option.valid is not None
+    return place(value, value.dtype.kind != "b" and not is_spread(option), legal)
 
 
 def is_spread(option: Option) -> TypeGuard[Array]:

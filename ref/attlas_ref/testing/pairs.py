@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import parse_signature
 from ..records import Record, find
 from .plan import Call, Plan, dtype_named
 
@@ -39,7 +40,9 @@ def bias_of(kind: str, core: tuple[int, ...], plan: Plan, rng: np.random.Generat
 def visible_in(call: Call) -> NDArray[np.bool_]:
     """Which query sees which key in a dense call, at full shape (..., m, n)."""
     visible = rule_of(call)
-    leading = np.broadcast_shapes(*(array.shape[:-2] for array in call.arrays))
+    cores = parse_signature(find(call.name).signature).inputs
+    shapes = (array.shape[: max(0, array.ndim - len(core))] for array, core in zip(call.arrays, cores, strict=True))
+    leading = np.broadcast_shapes(*shapes)
     return np.broadcast_to(visible, (*leading, *visible.shape[-2:])).copy()
 
 

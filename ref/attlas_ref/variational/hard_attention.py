@@ -24,6 +24,7 @@ import numpy as np
 
 from ..contract import AttentionResult, ChoiceResult, ChoiceWeightsResult, reference
 from ..dotproduct.softmax_attention import softmax_weights
+from ..log_space import inverse_cdf
 from ..visibility import Booleans, Reals, dot_scores, visible_pairs
 
 
@@ -120,9 +121,8 @@ def hard_attention(
         index, spoiled = first_best(scores, visible)
     else:
         weights = softmax_weights(scores / temperature, visible)
-        below = (np.cumsum(weights, axis=-1) <= uniform[..., None]).sum(axis=-1)  # (..., m)
-        last = np.where(weights > 0, np.arange(weights.shape[-1]), -1).max(axis=-1, initial=-1)
-        index, spoiled = np.minimum(below, last), np.asarray(np.isnan(weights).any(axis=-1))
+        index = np.where((weights > 0).any(axis=-1), inverse_cdf(weights, uniform[..., None]), -1)  # (..., m)
+        spoiled = np.asarray(np.isnan(weights).any(axis=-1))
 
     index = np.where(spoiled, -1, index)
     output = rows_at(index, spoiled, value)  # (..., m, e)

@@ -2,9 +2,9 @@
 
 A record names its peer (`Record.peer`), a function of a module of this folder; it takes the record's arrays as tensors,
 which share the memory of the NumPy arrays, and the options that it knows. PyTorch's fused attention is used wherever a
-formulation can be brought to it, packages (entmax, torch-struct, POT) for what they are made for; the others are the
-shortest chain of steps. A suite sets further rivals beside it: the peer as `torch.compile` fuses it, FlexAttention,
-other ways.
+formulation can be brought to it, packages (entmax, torch-struct, POT, tslearn) for what they are made for; the others
+are the shortest chain of steps. A suite sets further rivals beside it: the peer as `torch.compile` fuses it,
+FlexAttention, a compiled loop, other ways.
 """
 
 import importlib
@@ -23,12 +23,15 @@ MISSING = "{} is not installed (pip install 'attlas[peers]')"
 
 MODULES = (
     *("fused", "elementwise", "networks", "flex", "associative", "sequences", "tensor", "inference"),
-    *("simplex", "structured", "transport"),
+    *("alignments", "locations", "loops"),
+    *("simplex", "structured", "transport", "warping"),
 )
 """Where peers are looked for, in this order: first what needs PyTorch alone."""
-PACKAGES = {"package": "entmax", "struct": "torch_struct", "pot": "ot"}
+PACKAGES = {"package": "entmax", "struct": "torch_struct", "pot": "ot", "tslearn": "tslearn"}
 """How the names of peers begin that are made of another package, and how that is imported."""
-RIVALS = ("torch", "compiled", "flex", "product", "features", "logs")
+RIVALS = ("torch", "compiled", "flex", "product", "features", "logs", "clamped", "loop", "loss")
+TIMED_ONLY = ("clamped", "loss")
+"""Rivals that lose mass or digits by their way of computing: there is nothing to check."""
 
 
 def peer_contestant(record: Record, rival: str = "torch") -> Contestant:
@@ -40,7 +43,7 @@ def peer_contestant(record: Record, rival: str = "torch") -> Contestant:
         The formulation.
     rival : one of RIVALS
         "torch" is the peer that the record names, "compiled" the same through `torch.compile`; any other is another way
-        in PyTorch: FlexAttention, a matrix product, features.
+        in PyTorch, or a compiled loop.
 
     Raises
     ------

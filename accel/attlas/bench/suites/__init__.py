@@ -3,7 +3,7 @@
 `attlas bench --suite dense` measures one on the CPU.
 """
 
-from . import dense, kronecker, memory, probabilistic
+from . import alignment, dense, kronecker, memory, probabilistic
 from .case import Case, Goal, Group
 
 SUITES: dict[str, tuple[Group, ...]] = {
@@ -11,6 +11,7 @@ SUITES: dict[str, tuple[Group, ...]] = {
     "memory": memory.GROUPS,
     "kronecker": kronecker.GROUPS,
     "probabilistic": probabilistic.GROUPS,
+    "alignment": alignment.GROUPS,
 }
 
 __all__ = ["SUITES", "Case", "Goal", "Group"]

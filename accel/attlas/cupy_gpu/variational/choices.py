@@ -103,17 +103,23 @@ def _numbers(tiles: Tiles) -> Any:
 
 def read(index: Any, value: Any) -> Any:
     """Copy the values with these numbers: zeros where nothing was chosen, NaN where scores were spoiled."""
-    xp, (*members, n, e) = array_namespace(value), value.shape
+    xp, (n, e) = array_namespace(value), value.shape[-2:]
     leading = np.broadcast_shapes(index.shape[:-1], value.shape[:-2])
     if n == 0 or value.size == 0:
         rows = xp.zeros((*leading, index.shape[-1], e), dtype=value.dtype)
     else:
-        # The axes of the values are numbered one by one, so that none is spread out to those of the queries.
-        ahead = len(members)
-        places = [xp.arange(size).reshape(-1, *(1,) * (ahead - axis)) for axis, size in enumerate(members)]
-        rows = value[(*places, xp.maximum(index, 0))]
+        rows = rows_at(value, xp.maximum(index, 0))
     chosen = index[..., None]
     return xp.where(chosen == NOTHING, 0, xp.where(chosen == SPOILED, math.nan, rows))
+
+
+def rows_at(array: Any, index: Any) -> Any:
+    """Copy the rows of an array (..., n, e) with these numbers, (..., m): (..., m, e)."""
+    xp, members = array_namespace(array), array.shape[:-2]
+    # The axes of the array are numbered one by one, so that none is spread out to those of the numbers.
+    ahead = len(members)
+    places = [xp.arange(size).reshape(-1, *(1,) * (ahead - axis)) for axis, size in enumerate(members)]
+    return array[(*places, index)]
 
 
 def one_hot(tiles: Tiles, index: Any) -> Any:

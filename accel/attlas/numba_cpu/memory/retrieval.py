@@ -170,6 +170,6 @@ def retrieve(
 
     result = over(batch, value, return_weights and batch == own)
     if batch != own:  # values have leading axes of their own: weights and steps are found without them
-        _, weights, taken = over(own, value[..., :0][(0,) * (value.ndim - 2)], return_weights)
+        _, weights, taken = over(own, np.empty((*value.shape[-2:-1], 0), dtype=value.dtype), return_weights)
         result = RetrievalWeightsSteps(result.output, weights, taken)
     return result if return_weights else RetrievalSteps(result.output, result.steps)

@@ -14,6 +14,7 @@ from ..compile import part
 from ..operands import Array, Laid, address_of, lay
 from ..pointers import moved
 from ..real import Real
+from .sums import sums_of
 
 EXPONENTIAL = 16
 """What an exponential costs, in multiply-adds."""
@@ -125,3 +126,52 @@ def step_of(real: Real) -> Any:
             weigh(moved(parts, a * c), top, mass, c)
 
     return part(reach, of)
+
+
+class Search(NamedTuple):
+    """The parts of a search for the best path, in one precision. Of equals, the first."""
+
+    arrive: Any
+    """arrive(arrivals, pointers, base, pairwise, at, label, c): paths that come from a label, of which the best weighs
+    `base`, to all labels; `at` is its row of the table."""
+    first_best: Any
+    """first_best(array, c): where the largest number stands."""
+
+
+@cache
+def search_of(real: Real) -> Search:
+    """Make the parts of one precision. Pointers are numbers of that precision, so that vectors of both are chosen."""
+    of, number, better = str(real.dtype), real.number, sums_of(real).better
+
+    def choose(arrivals, pointers, base, memory, at, column, label, c):
+        for b in range(c):
+            x = base + memory[at + b * column]
+            taken = better(x, arrivals[b])
+            arrivals[b] = x if taken else arrivals[b]
+            pointers[b] = label if taken else pointers[b]
+
+    choose = part(choose, of, inline=True)
+
+    def side_by_side(arrivals, pointers, base, memory, at, label, c):
+        choose(arrivals, pointers, base, memory, at, 1, label, c)
+
+    side_by_side = part(side_by_side, of)
+
+    def apart(arrivals, pointers, base, memory, at, column, label, c):
+        choose(arrivals, pointers, base, memory, at, column, label, c)
+
+    apart = part(apart, of)
+
+    def arrive(arrivals, pointers, base, pairwise, at, label, c):
+        if pairwise.column == 1:
+            side_by_side(arrivals, pointers, base, pairwise.memory, at, number(label), c)
+        else:
+            apart(arrivals, pointers, base, pairwise.memory, at, pairwise.column, number(label), c)
+
+    def first_best(array, c):
+        best = 0
+        for b in range(1, c):
+            best = b if better(array[b], array[best]) else best
+        return best
+
+    return Search(part(arrive, of), part(first_best, of))

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..attention import kernels_of
-from ..compile import kernel, part
+from ..compile import kernel
 from ..memory.launch import launch, opener
 from ..operands import Array
 from ..pointers import moved, places_at
 from ..real import Real
 from ..vector import lanes_of
-from .chain import lay_chain
+from .chain import lay_chain, search_of
 from .chain_argmax_lanes import argmax_scratch, build_argmax_in_lanes
 from .chain_lanes import few_labels
-from .sums import sums_of
 
 __all__ = ["linear_chain_argmax"]
 
@@ -32,37 +31,8 @@ def build_argmax(real: Real) -> Any:
     Operands: unary, pairwise. Results: paths; lengths, n, c and the step of the tables. Scratch: best, arrivals (c
     each), pointers (n c).
     """
-    number = real.number
-    zero, infinity = number(0), number(np.inf)
-    open_matrix, reals = opener(real), real.pointer
-    of, better = str(real.dtype), sums_of(real).better  # of equals, the first
-
-    def arrive(arrivals, pointers, base, memory, at, column, label, c):
-        for b in range(c):
-            x = base + memory[at + b * column]
-            taken = better(x, arrivals[b])
-            arrivals[b] = x if taken else arrivals[b]
-            pointers[b] = label if taken else pointers[b]
-
-    arrive = part(arrive, of, inline=True)
-
-    def contiguous(arrivals, pointers, base, memory, at, label, c):
-        arrive(arrivals, pointers, base, memory, at, 1, label, c)
-
-    contiguous = part(contiguous, of)
-
-    def scattered(arrivals, pointers, base, memory, at, column, label, c):
-        arrive(arrivals, pointers, base, memory, at, column, label, c)
-
-    scattered = part(scattered, of)
-
-    def first_best(array, c):
-        best = 0
-        for b in range(1, c):
-            best = b if better(array[b], array[best]) else best
-        return best
-
-    first_best = part(first_best, of)
+    zero, infinity = real.number(0), real.number(np.inf)
+    open_matrix, reals, search = opener(real), real.pointer, search_of(real)
 
     def argmax(start, stop, operands, scratch, results):
         unary, pairwise = open_matrix(operands, 0), open_matrix(operands, 1)
@@ -78,18 +48,14 @@ def build_argmax(real: Real) -> Any:
                 if t > 0:
                     for a in range(c):
                         row = pairwise.places[member] + (t - 1) * step + a * pairwise.row
-                        label = number(a)
-                        if pairwise.column == 1:
-                            contiguous(arrivals, pointers, best[a], pairwise.memory, row, label, c)
-                        else:
-                            scattered(arrivals, pointers, best[a], pairwise.memory, row, pairwise.column, label, c)
+                        search.arrive(arrivals, pointers, best[a], pairwise, row, a, c)
                 for b in range(c):
                     best[b] = unary.memory[at + b * unary.column] + arrivals[b]
-                top = best[first_best(best, c)]
+                top = best[search.first_best(best, c)]
                 possible = possible and top != -infinity
                 for b in range(c):
                     best[b] -= zero if top == -infinity else top
-            label_now = first_best(best, c) if length > 0 else 0
+            label_now = search.first_best(best, c) if length > 0 else 0
             for t in range(n - 1, -1, -1):
                 path[t] = label_now if possible and t < length else -1
                 if t < length:

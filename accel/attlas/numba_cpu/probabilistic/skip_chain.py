@@ -16,7 +16,7 @@ from attlas_ref.contract import ConversationResult
 from ..attention import kernels_of
 from ..compile import kernel, part
 from ..memory.launch import launch, opener
-from ..operands import Array, lay
+from ..operands import Array, lay, lean
 from ..pointers import moved, places_at
 from ..real import Real
 from .chain import EXPONENTIAL, lengths_of
@@ -203,9 +203,10 @@ def skip_chain_crf(
 ) -> ConversationResult:
     """See `attlas_ref.probabilistic.skip_chain_crf`."""
     dtype, (n, c) = emissions.dtype, emissions.shape[-2:]
-    labels = speakers if tags is None else tags
+    speakers = _renumbered(lean(speakers[..., None, :]), dtype)
+    labels = speakers if tags is None else lean(tags[..., None, :]).astype(dtype, copy=False)
     leading = () if mask is None else mask.shape[:-1]
-    batch = np.broadcast_shapes(emissions.shape[:-2], speakers.shape[:-1], labels.shape[:-1], leading)
+    batch = np.broadcast_shapes(emissions.shape[:-2], speakers.shape[:-2], labels.shape[:-2], leading)
     tables = [np.ascontiguousarray(table) for table in (start, end, self_transition, other_transition)]
     lengths = lengths_of(mask, batch, n)
     likelihood = None if tags is None else np.empty(batch, dtype=dtype)
@@ -215,10 +216,17 @@ def skip_chain_crf(
     launch(
         kernels_of(build_skip_chain, dtype),
         lengths.size,
-        [lay(emissions, batch), lay(labels[..., None, :], batch), lay(speakers[..., None, :], batch)],
+        [lay(emissions, batch), lay(labels, batch), lay(speakers, batch)],
         (0 if likelihood is None else likelihood, paths, log_partition, marginals, lengths, n, c, *tables),
         (n * square, n * square, square, square, square, c, n * c, integers, integers),
         dtype,
         lengths.size * n * c**3 * EXPONENTIAL,
     )
     return ConversationResult(likelihood, paths, log_partition, marginals)
+
+
+def _renumbered(speakers: Array, dtype: np.dtype[Any]) -> Array:
+    """Return speakers in the dtype of a kernel, which asks only who is the same: small numbers will do."""
+    if speakers.dtype == dtype:
+        return speakers
+    return np.unique(speakers, return_inverse=True)[1].reshape(speakers.shape).astype(dtype)

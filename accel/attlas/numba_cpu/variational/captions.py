@@ -40,7 +40,7 @@ def show_attend_attention(
     return_gate: bool,
 ) -> Any:
     """See `attlas_ref.variational.show_attend_attention`."""
-    words, regions = _projected(hidden, w_hidden, b_hidden), _projected(annotations, w_annotation, b_annotation)
+    words, regions = projected(hidden, w_hidden, b_hidden), projected(annotations, w_annotation, b_annotation)
     found = attend(
         build_additive if activation == "tanh" else build_one_layer,
         words,
@@ -57,7 +57,7 @@ def show_attend_attention(
     if w_gate is None:
         gate = np.ones((*hidden.shape[:-1], 1), dtype=hidden.dtype)
     else:
-        gate = expit(_projected(hidden, w_gate, 0 if b_gate is None else b_gate))
+        gate = expit(projected(hidden, w_gate, 0 if b_gate is None else b_gate))
         output *= gate
     if return_gate:
         return GatedResult(output, gate) if weights is None else GatedWeightsResult(output, weights, gate)
@@ -78,8 +78,8 @@ def visual_sentinel_attention(
     return_sentinel: bool,
 ) -> Any:
     """See `attlas_ref.variational.visual_sentinel_attention`."""
-    words, regions = _projected(hidden, w_hidden), _projected(features, w_feature)
-    told = np.tanh(_projected(sentinel, w_sentinel) + words) @ w_score  # (..., T)
+    words, regions = projected(hidden, w_hidden), projected(features, w_feature)
+    told = np.tanh(projected(sentinel, w_sentinel) + words) @ w_score  # (..., T)
     problem = lay_out(
         words,
         regions,
@@ -108,7 +108,7 @@ def visual_sentinel_attention(
     return SentinelWeightsResult(output, weights, share) if return_sentinel else AttentionResult(output, weights)
 
 
-def _projected(rows: Array, weight: Array, bias: Array | int = 0) -> Array:
+def projected(rows: Array, weight: Array, bias: Array | int = 0) -> Array:
     """Return rows @ weight + bias; what is broadcast along leading axes is computed once, and broadcast."""
     own = lean(rows) @ weight + bias
     return np.broadcast_to(own, (*rows.shape[:-1], weight.shape[-1]))

@@ -46,7 +46,7 @@ def tensor_attention_lowrank(
             sums = Assembly(leading_axes(sums, of_set), monomials.count, e + 1, dtype).put(product, sums, of_set).matrix
     read = monomials.read(query, sums, factor)
     numerator, denominator = viewed(read, lambda a: a[..., :e]), viewed(read, lambda a: a[..., e:])
-    return Assembly(batch, m, e, dtype).put(quotient, numerator, denominator).matrix
+    return Assembly(batch, m, e, dtype).put(ratio, numerator, denominator).matrix
 
 
 def beside_ones(rows: Any) -> Any:
@@ -71,7 +71,7 @@ def _largest_mean_square(query: Any, keys: tuple[Any, ...]) -> float:
     return float(found.max()) if found.size else 0.0
 
 
-def quotient(real: Real) -> Callable[..., Any]:
+def ratio(real: Real) -> Callable[..., Any]:
     """Make left divided by right."""
 
     @device

@@ -146,14 +146,14 @@ def visual_sentinel_attention(
     """Compute `attlas_ref.visual_sentinel_attention`."""
     words, regions = projected(hidden, w_hidden), projected(features, w_feature)
     attention = Attention(additive, words, regions, features, mask=mask, bias=None, scale=1.0, extra=as_row(w_score))
-    output, share = _joined(attention, _scored(words, projected(sentinel, w_sentinel), w_score), sentinel)
+    output, share = _joined(attention, scored(words, projected(sentinel, w_sentinel), w_score), sentinel)
     if not return_weights:
         return SentinelResult(output, share) if return_sentinel else output
     weights = attention.of_scores().weights()
     return SentinelWeightsResult(output, weights, share) if return_sentinel else AttentionResult(output, weights)
 
 
-def _scored(words: Any, sentinels: Any, w_score: Any) -> Any:
+def scored(words: Any, sentinels: Any, w_score: Any) -> Any:
     """Return the scores of the sentinels, (..., T, 1): each meets its own word alone."""
     words, sentinels = once(words), once(sentinels)
     batch, (count, units), dtype = leading_axes(words, sentinels), shape_of(words)[-2:], dtype_of(words)

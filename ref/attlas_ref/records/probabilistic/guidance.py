@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Array, Choice, Flag, Integer, Number
+from ..legal import host
 from ..record import Draft, Record, Source
 from ..shared import DENSE, POSITIVE, VISIBILITY
-from .posterior import on_host, visible_in
+from .posterior import visible_in
 
 SEG = Source("Hong", "Smoothed Energy Guidance", 2024, "2408.00760")
 PAG = Source(
@@ -91,7 +92,7 @@ def _heads_have_numbers(function: str, values: dict[str, Any]) -> None:
 def _visible_draws_lie_in_0_to_1(function: str, values: dict[str, Any]) -> None:
     if values["uniform"] is None:
         return
-    draws = on_host(values["uniform"])
+    draws = host(values["uniform"])
     if bool((((draws < 0) | (draws >= 1)) & visible_in(values)).any()):
         raise ValueError(f"{function}: uniform leaves the range; it needs numbers of at least 0 and below 1")
 

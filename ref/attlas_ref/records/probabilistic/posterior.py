@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Array, Choice, Flag, Integer, Number
+from ..legal import host
 from ..record import Draft, Record, Source
 from ..shared import DENSE, VISIBILITY
 
@@ -23,28 +24,20 @@ HELD = Array(core=("n",), broadcast=True, optional=True, valid=_finite_size)
 UPDATES = Integer(low=0, draw=(0, 3))
 
 
-def on_host(array: Any) -> Any:
-    """The numbers of an array of any library, as a NumPy array."""
-    for method in ("copy_to_host", "get", "cpu"):
-        if hasattr(array, method) and not isinstance(array, np.ndarray):
-            return np.asarray(getattr(array, method)())
-    return np.asarray(array)
-
-
 def visible_in(values: dict[str, Any]) -> Any:
     """Which pairs of a call are visible, broadcastable to (..., m, n)."""
     m, n = values["query"].shape[-2], values["key"].shape[-2]
     visible = np.ones((m, n), dtype=bool)
     if values.get("causal"):
         visible = np.arange(n) <= np.arange(m)[:, None] + n - m
-    return visible if values["mask"] is None else visible & on_host(values["mask"])
+    return visible if values["mask"] is None else visible & host(values["mask"])
 
 
 def _no_visible_prior_is_negative(function: str, values: dict[str, Any]) -> None:
     prior = values["prior"]
     if prior is None or isinstance(prior, str):
         return
-    prior = on_host(prior)
+    prior = host(prior)
     once = prior[tuple(slice(0, 1) if step == 0 else slice(None) for step in prior.strides)]
     if once.size == 0 or once.min() >= 0:  # most priors are, and are not spread out for it
         return
@@ -60,7 +53,7 @@ def _there_is_one_prior(function: str, values: dict[str, Any]) -> None:
 def _no_visible_precision_is_negative(function: str, values: dict[str, Any]) -> None:
     seen = visible_in(values).any(axis=-2)
     for name in ("query_precision", "value_precision", "key_prior_precision", "value_prior_precision"):
-        if values[name] is not None and bool(((on_host(values[name]) < 0) & seen).any()):
+        if values[name] is not None and bool(((host(values[name]) < 0) & seen).any()):
             raise ValueError(f"{function}: {name} has a negative entry; it needs numbers of at least 0")
 
 

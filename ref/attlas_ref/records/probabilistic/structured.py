@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Array, Choice, Flag
+from ..legal import host, mask_is_a_prefix, up_to_the_first
 from ..record import Draft, Record, Source
 from ..shared import POSITIVE, VISIBILITY
 
@@ -19,27 +20,9 @@ STRUCTFORMER = Source(
 )
 
 
-def _up_to_the_first(mask: Any) -> Any:
-    """Make a prefix of any mask: True up to the first False."""
-    return np.logical_and.accumulate(mask, axis=-1)
-
-
 def _drawn_uniforms(x: Any) -> Any:
     """Numbers in [0, 1) that every dtype holds, in the middle of 128 equal steps."""
     return (np.floor(128 * np.mod(x, 1)) + 0.5) / 128
-
-
-def host(array: Any) -> Any:
-    """Return an array that can be compared with numbers."""
-    return array.copy_to_host() if hasattr(array, "copy_to_host") else array
-
-
-def _mask_is_a_prefix(function: str, values: dict[str, Any]) -> None:
-    mask = host(values["mask"])
-    if mask is not None and bool((mask[..., 1:] & ~mask[..., :-1]).any()):
-        raise ValueError(
-            f"{function}: mask allows what stands behind a hidden position; it needs to be True, then False"
-        )
 
 
 def _uniforms_are_fractions(function: str, values: dict[str, Any]) -> None:
@@ -86,7 +69,7 @@ def _positive_relations(query: Any, key: Any, value: Any, dependency: Any, relat
     return query, key, value, np.abs(dependency), np.abs(relations)
 
 
-PREFIX = Array(core=("n",), boolean=True, broadcast=True, optional=True, valid=_up_to_the_first)
+PREFIX = Array(core=("n",), boolean=True, broadcast=True, optional=True, valid=up_to_the_first)
 TOKENS = Array(core=("n",), boolean=True, broadcast=True, optional=True)
 CHAIN: dict[str, Any] = {
     "family": "probabilistic",
@@ -113,7 +96,7 @@ RECORDS = (
         formula="α_(t+1)(b) = u_(t+1)(b) + lse_a(α_t(a) + P_t(a, b));  p(z_t = a) = exp(α_t(a) + β_t(a) − log Z)",
         signature="(n,c),(n-1,c,c)->(),(n,c),(n-1,c,c)",
         options={"mask": PREFIX},
-        checks=(_mask_is_a_prefix,),
+        checks=(mask_is_a_prefix,),
         **CHAIN,
         peer="struct_linear_chain_marginals",
     ),
@@ -123,7 +106,7 @@ RECORDS = (
         formula="z = argmax Σ_t u_t(z_t) + Σ_t P_t(z_t, z_(t+1))",
         signature="(n,c),(n-1,c,c)->(n)",
         options={"mask": PREFIX},
-        checks=(_mask_is_a_prefix,),
+        checks=(mask_is_a_prefix,),
         tier=2,
         **CHAIN,
         peer="struct_linear_chain_argmax",
@@ -134,7 +117,7 @@ RECORDS = (
         formula="z_n ~ softmax(α_n),  z_t ~ softmax_a(α_t(a) + P_t(a, z_(t+1)))",
         signature="(n,c),(n-1,c,c)->(n)",
         options={"uniform": Array(core=("n",), valid=_drawn_uniforms), "mask": PREFIX},
-        checks=(_mask_is_a_prefix, _uniforms_are_fractions),
+        checks=(mask_is_a_prefix, _uniforms_are_fractions),
         tier=3,
         **CHAIN,
     ),
@@ -150,11 +133,11 @@ RECORDS = (
             "transition": Array(core=("2", "2")),
             "state_bias": Array(core=("2",), optional=True, batched=False),
             **VISIBILITY,
-            "mask": Array(core=("m", "n"), boolean=True, broadcast=True, optional=True, valid=_up_to_the_first),
+            "mask": Array(core=("m", "n"), boolean=True, broadcast=True, optional=True, valid=up_to_the_first),
             "normalize": Flag(),
             "return_weights": Flag(),
         },
-        checks=(_mask_is_a_prefix,),
+        checks=(mask_is_a_prefix,),
     ),
     Record(
         name="semi_markov_marginals",
@@ -258,9 +241,9 @@ RECORDS = (
             "end": Array(core=("c",), batched=False),
             "self_transition": Array(core=("c", "c"), batched=False),
             "other_transition": Array(core=("c", "c"), batched=False),
-            "mask": Array(core=("t",), boolean=True, broadcast=True, optional=True, valid=_up_to_the_first),
+            "mask": Array(core=("t",), boolean=True, broadcast=True, optional=True, valid=up_to_the_first),
         },
-        checks=(_mask_is_a_prefix, _tags_are_labels),
+        checks=(mask_is_a_prefix, _tags_are_labels),
         valid=_tags_and_speakers,
         labels=("tags", "speakers"),
         exact=("tags", "speakers"),

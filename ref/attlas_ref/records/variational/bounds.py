@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Array, Flag, Indices
+from ..legal import draw_log_probabilities, normalized, samples_were_possible
 from ..record import Draft, Record, Source
-from .legal import draw_log_probabilities, normalized, samples_were_possible
 
 DENG = Source("Deng, Kim, Chiu, Guo & Rush", "Latent Alignment and Variational Attention", 2018, "1807.03756")
 BURDA = Source("Burda, Grosse & Salakhutdinov", "Importance Weighted Autoencoders", 2015, "1509.00519")

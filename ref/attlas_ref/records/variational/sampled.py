@@ -3,10 +3,10 @@
 from typing import Any
 
 from ...contract.options import Array, Flag, Indices, Number
+from ..legal import above_zero, draw_positive, draw_uniform, not_negative, uniform_numbers
 from ..record import Draft, Record, Source
 from ..shared import DENSE, POSITIVE
 from .bounds import DENG
-from .legal import above_zero, draw_positive, draw_uniform, not_negative, uniform_numbers
 
 XU = Source(
     "Xu et al.", "Show, Attend and Tell: Neural Image Caption Generation with Visual Attention", 2015, "1502.03044"

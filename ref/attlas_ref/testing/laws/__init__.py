@@ -23,6 +23,12 @@ MODULES = (
     *("transport", "alignment", "slots", "combiner"),
     *("bounds", "choices", "score_function", "captions"),
     *("chains", "segments", "trees", "parses", "conversations"),
+    *("walks", "moving_pointers", "lookback", "policies"),
+    *("ctc", "warping", "flow"),
+    *("pointers", "pointer_sequences", "tours"),
+    *("copying", "coverage", "token_trees", "selection"),
+    *("latency", "latent_positions", "nearby", "luong"),
+    *("location", "positions"),
 )
 
 __all__ = ["Law", "Relation", "all_laws", "at_most", "equal", "law", "laws_of", "same"]

@@ -1,5 +1,6 @@
 """Judges a candidate by a law."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from ...contract.reference import tuple_like
 from ...records import find
 from .. import budget
+from ..lows import Lows, least_error
 from ..plan import Call
 from ..remembered import remembered
 from ..stochastic import noisy
@@ -16,8 +18,8 @@ LOWS = 5
 """Evaluations of a law in the precision of the call; both sides have their own errors, so fewer do than for a call."""
 
 
-def judge(candidate: Evaluate, law: Law, call: Call) -> None:
-    """Check one law on one call.
+def judge(candidate: Evaluate, law: Law, call: Call, allowance: float = 1.0) -> None:
+    """Check one law on one call; `allowance` is how many budgets the two sides may be apart.
 
     Raises
     ------
@@ -27,13 +29,13 @@ def judge(candidate: Evaluate, law: Law, call: Call) -> None:
     seed = 0 if call.plan is None else call.plan.seed
     actual = _relations(law, candidate, call, seed)
     if all(relation.kind == "same" for relation in actual):
-        highs, lows = actual, [actual]
+        highs, lows = actual, Lows(iter([actual]), count=1)
     else:
         what = law.name, id(law.check), call.name, call.arrays, call.options, seed
         highs, lows = remembered(lambda: _highs_and_lows(law, call, seed), *what)
     for index, relation in enumerate(actual):
-        error = _error(relation, highs[index], [low[index] for low in lows])
-        if not error <= 1:
+        error = _least(relation, highs, lows, index)
+        if not error <= allowance:
             which = f" (relation {index + 1})" if len(actual) > 1 else ""
             raise AssertionError(
                 f"{candidate} breaks the law {law.name}{which}: {law.statement}\n"
@@ -41,13 +43,21 @@ def judge(candidate: Evaluate, law: Law, call: Call) -> None:
             )
 
 
-def _highs_and_lows(law: Law, call: Call, seed: int) -> tuple[tuple[Relation, ...], list[tuple[Relation, ...]]]:
+def _highs_and_lows(law: Law, call: Call, seed: int) -> tuple[tuple[Relation, ...], Lows]:
     """The law for the reference in float64, and several times in the precision of the call."""
+
+    def evaluations() -> Iterator[tuple[Relation, ...]]:
+        yield _relations(law, _reference, call, seed)
+        for run in range(LOWS - 1):
+            yield _noisy_relations(law, call, seed, np.random.default_rng([seed, run]))
+
     highs = _relations(law, _reference, call.mapped(lambda array: np.asarray(array, dtype=np.float64)), seed)
-    lows = [_relations(law, _reference, call, seed)]
-    for run in range(LOWS - 1):
-        lows.append(_noisy_relations(law, call, seed, np.random.default_rng([seed, run])))
-    return highs, lows
+    return highs, Lows(evaluations(), LOWS)
+
+
+def _least(relation: Relation, highs: tuple[Relation, ...], lows: Lows, index: int) -> float:
+    """The error of one relation, in budgets."""
+    return least_error(lambda some: _error(relation, highs[index], [low[index] for low in some]), lows)
 
 
 def _relations(law: Law, f: Evaluate, call: Call, seed: int) -> tuple[Relation, ...]:

@@ -1,11 +1,11 @@
 """What checks of laws do to calls: fill masks, take rows, move axes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from ...contract import Array, parse_signature
+from ...contract import Array, Indices, Option, parse_signature
 from ...records import Record, find
 from ..pairs import is_dense, visible_in
 from ..plan import Call
@@ -26,7 +26,8 @@ def filled(call: Call) -> Call:
     visible, options = visible_in(call), dict(call.options)
     batch, known = visible.shape[:-2], find(call.name).options
     sizes = dict(zip("mn", visible.shape[-2:], strict=True))
-    arrays = [np.broadcast_to(array, (*batch, *array.shape[-2:])) for array in call.arrays]
+    inputs = zip(call.arrays, parse_signature(find(call.name).signature).inputs, strict=True)
+    arrays = [np.broadcast_to(array, (*batch, *array.shape[array.ndim - len(core) :])) for array, core in inputs]
     if options.get("causal") or options.get("mask") is not None:
         options |= {"mask": visible} | ({"causal": False} if "causal" in known else {})
     # Biases, and numbers per query: what may have been left at size 1.
@@ -42,7 +43,7 @@ def at(call: Call, place: tuple[int, ...]) -> Call:
     batch, known, options = call.arrays[0].shape[:-2], find(call.name).options, dict(call.options)
     for name, value in call.options.items():
         option = known[name]
-        if isinstance(option, Array) and option.batched and hasattr(value, "shape"):
+        if _has_axes(option, value) and option.batched:
             whole = np.reshape(value, (1,) * (len(batch) + len(option.core) - np.ndim(value)) + np.shape(value))
             options[name] = np.broadcast_to(whole, (*batch, *whole.shape[len(batch) :]))[place]
     return Call(call.name, tuple(array[place] for array in call.arrays), options)
@@ -54,12 +55,15 @@ def along(call: Call, letter: str, change: Change) -> Call:
     cores = parse_signature(record.signature).inputs
     arrays = tuple(_along(array, core, letter, change) for array, core in zip(call.arrays, cores, strict=True))
     options = {
-        name: _along(value, option.core, letter, change)
-        if isinstance(option := record.options[name], Array) and hasattr(value, "shape")
-        else value
+        name: _along(value, option.core, letter, change) if _has_axes(option := record.options[name], value) else value
         for name, value in call.options.items()
     }
     return Call(call.name, arrays, options, call.plan)
+
+
+def _has_axes(option: Option, value: Any) -> TypeGuard[Array | Indices]:
+    """Whether an option is an array or a list of indices, and no word."""
+    return hasattr(value, "shape") if isinstance(option, Array) else isinstance(option, Indices) and value is not None
 
 
 def results_along(call: Call, result: Any, letter: str, change: Change) -> Any:

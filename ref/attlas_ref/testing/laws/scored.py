@@ -16,6 +16,7 @@ import numpy as np
 
 from ...contract import Array, parse_signature
 from ...records import Record, find
+from ...records.monotonic.chances import previous_is_a_mass
 from ..pairs import is_dense
 from ..plan import Call
 from .inputs import along, at, filled, parts, results_along, take
@@ -39,25 +40,46 @@ def _is_scored(record: Record) -> bool:
         and record.takes[:2] == ("query", "key")
         and [core[0] for core in cores[:2]] == ["m", "n"]
         and _mask_core(record) == ("m", "n")
+        and record.name != "pointer_sentinel_mixture"  # its results are words
     )
 
 
 SCORED = names_where(_is_scored)
-BY_KEYS = names_where(lambda record: _is_scored(record) and record.name != "super_attention")
-"""The alignment of super attention belongs to positions."""
-READING = names_where(
-    lambda record: _is_scored(record) and record.name not in ("hopfield_energy", "probabilistic_attention")
+PLACED = (
+    *("super_attention", "relative_position_cross_attention", "context_aware_cross_attention", "luong_local_attention"),
+    *("segmental_soft_attention", "windowed_soft_attention"),
 )
-"""An energy reads no values; the values of a mixture take part in its responsibilities."""
+"""Attention whose weights belong to positions."""
+MOVING = ("monotonic_attention", "mocha_attention", "location_sensitive_attention", "forward_attention")
+"""Attention that moves through the keys from query to query."""
+IN_ANY_ORDER = names_where(
+    lambda record: _is_scored(record) and record.name not in (*PLACED[1:], *MOVING, "coverage_attention")
+)
+"""Super attention knows the places of keys alone. Steps with coverage follow each other."""
+BY_KEYS = names_where(lambda record: _is_scored(record) and record.name not in (*PLACED, *MOVING))
+READING = names_where(
+    lambda record: (
+        _is_scored(record)
+        and any(name.endswith("value") for name in record.takes)
+        and record.name != "probabilistic_attention"
+    )
+)
+"""The values of a mixture take part in its responsibilities."""
 BLIND = names_where(
     lambda record: (
         not is_dense(record)
         and _mask_core(record) == ("m", "n")
         and len(parse_signature(record.signature).outputs) == 1
-        and record.name not in ("prefix_tuning_attention", "hopfield_energy", "soft_alignment_log_likelihood")
+        and record.name
+        not in (
+            *("prefix_tuning_attention", "hopfield_energy", "pointer_glimpse"),
+            *("soft_alignment_log_likelihood", "pointer_sentinel_mixture"),
+            *("monotonic_energy", "lm_augmented_monotonic_energy"),
+        )
     )
 )
-"""A prefix is seen by every query; without a key an energy is infinite, and a decoder still has words."""
+"""A prefix is seen by every query; without a key an energy is infinite, a decoder or a vocabulary has words,
+and without a glimpse a query stays."""
 HIDING = names_where(
     lambda record: (
         not is_dense(record)
@@ -73,25 +95,35 @@ HIDING = names_where(
 """Where tokens are queries and keys at once, a hidden key is still a query; super attention mixes the values before the
 mask; what is hidden from a transport plan has a marginal, which must be legal; a prior is normalized over what one mask
 shows."""
-ONE_RESULT = {"return_share": False}
+WAITING = names_where(lambda record: previous_is_a_mass in record.checks)
+"""Before the first row a pointer may stand at a key where it must not stop."""
+ONE_RESULT = {"return_share": False, "return_logits": False}
 
 
-@law(BY_KEYS, statement="f(q, k[P], v[P]) = f(q, k, v) for every permutation P of the keys, masks and biases with them",
-     fixed=ONE_RESULT)  # fmt: skip
+@law(
+    BY_KEYS,
+    statement="f(q, k[P], v[P]) = f(q, k, v) for every permutation P of the keys, masks and biases with them; where a "
+    "result has an entry per key, f(q, k, v)[P]",
+    fixed=ONE_RESULT,
+)
 def other_keys_may_be_permuted(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     call = filled(call)
     order = take(rng.permutation(call.arrays[1].shape[-2]))
-    return equal(along(call, "n", order).by(f), call.by(f))
+    return equal(along(call, "n", order).by(f), results_along(call, call.by(f), "n", order))
 
 
-@law(SCORED, statement="f(q[P], k, v) = f(q, k, v)[P] for every permutation P of the queries", fixed=ONE_RESULT)
+@law(IN_ANY_ORDER, statement="f(q[P], k, v) = f(q, k, v)[P] for every permutation P of the queries", fixed=ONE_RESULT)
 def other_queries_may_be_permuted(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     call = filled(call)
     order = take(rng.permutation(call.arrays[0].shape[-2]))
     return equal(along(call, "m", order).by(f), results_along(call, call.by(f), "m", order))
 
 
-@law(READING, statement="f(q, k, a v + b u) = a f(q, k, v) + b f(q, k, u)", fixed={"norm_eps": None, **ONE_RESULT})
+@law(
+    READING,
+    statement="f(q, k, a v + b u) = a f(q, k, v) + b f(q, k, u), if what was read does not decide where to go",
+    fixed={"norm_eps": None, "agent": False, **ONE_RESULT},
+)
 def other_outputs_are_linear_in_value(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     a, b = rng.uniform(-2, 2, 2).tolist()
     combined = _with_values(call, lambda value: a * value + b * value[..., ::-1, :]).by(f)
@@ -136,7 +168,7 @@ def what_is_hidden_from_all_has_no_effect(f: Evaluate, call: Call, rng: np.rando
             name: np.where(seen, value, value.dtype.type(what))
             for name, value in call.options.items()
             if isinstance(option := record.options[name], Array) and option.core[-1:] == ("n",)
-            if not option.boolean and hasattr(value, "shape")
+            if not option.boolean and hasattr(value, "shape") and (name != "previous" or call.name not in WAITING)
         }
         return call.given(*arrays, **options, mask=shown)
 
@@ -146,11 +178,11 @@ def what_is_hidden_from_all_has_no_effect(f: Evaluate, call: Call, rng: np.rando
     )
 
 
-@law(BLIND, statement="f_i = 0 exactly where query i sees no key")
+@law(BLIND, statement="f_i = 0 exactly where query i sees no key", fixed={"log": False})
 def a_query_that_sees_nothing_gets_zeros(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     m = call.by(f).shape[-2]
-    core = _inputs(find(call.name))[-1]
-    n = call.arrays[-1].shape[core.index("n") - len(core)]
+    inputs = zip(call.arrays, _inputs(find(call.name)), strict=True)
+    n = next(array.shape[core.index("n") - len(core)] for array, core in inputs if "n" in core)
     blind = rng.random(m) < 0.5
     mask = np.ones((m, n), dtype=bool) if call.options.get("mask") is None else call.options["mask"]
     rows = call.given(mask=mask & ~blind[:, None]).by(f)[..., blind, :]

@@ -1,4 +1,4 @@
-"""What a call of this family may hold: logarithms of distributions, draws, concentrations; and how to draw them."""
+"""What the arrays of a call may hold: shares, logarithms of distributions, draws, prefixes; and how to draw them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...visibility import visible_pairs
+from ..visibility import visible_pairs
 
 Check = Callable[[str, dict[str, Any]], None]
 
@@ -17,11 +17,36 @@ IMPOSSIBLE = -1e4
 
 
 def host(array: Any) -> Any:
-    """Return an array that NumPy can compare with numbers."""
-    for method in ("copy_to_host", "get"):
+    """Return an array of any library as one that NumPy can compare with numbers."""
+    for method in ("copy_to_host", "get", "cpu"):
         if hasattr(array, method):
-            return getattr(array, method)()
+            return np.asarray(getattr(array, method)())
     return array
+
+
+def shares(name: str) -> Check:
+    """Return the check that an array, where it is given, holds numbers from 0 to 1."""
+    return partial(_are_shares, name=name)
+
+
+def _are_shares(function: str, values: dict[str, Any], *, name: str) -> None:
+    array = host(values[name])
+    if array is not None and bool(((array < 0) | (array > 1)).any()):
+        raise ValueError(f"{function}: {name} leaves the range; it needs numbers from 0 to 1")
+
+
+def mask_is_a_prefix(function: str, values: dict[str, Any]) -> None:
+    """Check that a mask is True up to some position, and False behind it."""
+    mask = host(values["mask"])
+    if mask is not None and bool((mask[..., 1:] & ~mask[..., :-1]).any()):
+        raise ValueError(
+            f"{function}: mask allows what stands behind a hidden position; it needs to be True, then False"
+        )
+
+
+def up_to_the_first(mask: Any) -> Any:
+    """Make a prefix of any mask: True up to the first False."""
+    return np.logical_and.accumulate(mask, axis=-1)
 
 
 def normalized(*names: str) -> Check:
@@ -36,7 +61,7 @@ def _are_normalized(function: str, values: dict[str, Any], *, names: tuple[str, 
         visible = np.broadcast_to(True if mask is None else host(mask), np.broadcast_shapes(np.shape(mask), logs.shape))
         with np.errstate(all="ignore"):
             total = np.where(visible, np.exp(logs.astype(np.float64)), 0).sum(axis=-1)
-            off = visible.any(axis=-1) & (np.abs(np.log(total)) > max(1e-6, ROUNDINGS * _unit(logs)))
+            off = visible.any(axis=-1) & (np.abs(np.log(total)) > max(1e-6, ROUNDINGS * rounding_unit(logs)))
         if off.any():
             raise ValueError(
                 f"{function}: {name} is not normalized, its exponentials sum to {total[off].flat[0]:.6g}; it needs "
@@ -44,7 +69,7 @@ def _are_normalized(function: str, values: dict[str, Any], *, names: tuple[str, 
             )
 
 
-def _unit(array: Any) -> float:
+def rounding_unit(array: Any) -> float:
     """The unit in the last place of the shortest dtype that holds all numbers: they may come from there."""
     for dtype in (np.float16, np.float32):
         if np.array_equal(array.astype(dtype).astype(array.dtype), array, equal_nan=True):

@@ -1,0 +1,55 @@
+"""Attention that moves forward, on the CPU."""
+
+from .alignment import monotonic_alignment
+from .alignment_search import monotonic_alignment_search
+from .alignment_vjp import monotonic_alignment_vjp
+from .bells import location_attender, monotonic_location_attention
+from .ctc_best import ctc_viterbi
+from .ctc_sums import ctc_log_likelihood, ctc_posterior
+from .energy import monotonic_energy
+from .hard import monotonic_hard_alignment, sampled_monotonic_alignment
+from .hard_warping import dtw_path
+from .latent import latent_monotonic_log_prob, latent_monotonic_posterior
+from .latent_viterbi import latent_monotonic_viterbi
+from .location import dynamic_convolution_attention, forward_attention, location_sensitive_attention
+from .lookback import infinite_lookback_weights
+from .mixture import gmm_attention
+from .mocha import mocha_weights
+from .near import luong_local_attention, segmental_soft_attention, windowed_soft_attention
+from .positions import monotonic_position_log_prob
+from .segments import segment_alignment
+from .soft_warping import soft_dtw
+from .stepwise import stepwise_monotonic_alignment
+from .windows import moving_sum
+
+__all__ = [
+    "ctc_log_likelihood",
+    "ctc_posterior",
+    "ctc_viterbi",
+    "dtw_path",
+    "dynamic_convolution_attention",
+    "forward_attention",
+    "gmm_attention",
+    "infinite_lookback_weights",
+    "latent_monotonic_log_prob",
+    "latent_monotonic_posterior",
+    "latent_monotonic_viterbi",
+    "location_attender",
+    "location_sensitive_attention",
+    "luong_local_attention",
+    "mocha_weights",
+    "monotonic_alignment",
+    "monotonic_alignment_search",
+    "monotonic_alignment_vjp",
+    "monotonic_energy",
+    "monotonic_hard_alignment",
+    "monotonic_location_attention",
+    "monotonic_position_log_prob",
+    "moving_sum",
+    "sampled_monotonic_alignment",
+    "segment_alignment",
+    "segmental_soft_attention",
+    "soft_dtw",
+    "stepwise_monotonic_alignment",
+    "windowed_soft_attention",
+]

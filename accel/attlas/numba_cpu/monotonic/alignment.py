@@ -1,0 +1,100 @@
+"""Where a pointer that only moves forward is expected to be, on the CPU.
+
+A task is a batch member. Its rows are walked four at a time (`walk`): where they lie, or, where a mask hides keys or
+neighbors do not stand together, in memory of the thread, where hidden keys get p = 0. Each number is read and written
+once.
+
+Bound by: three operations for each pair. Four rows at a time they take little more than one step of the processor,
+about what it costs to bring the bytes of p and of the result; a loop over one row takes four.
+Differs from the reference by rounding (a multiply-add rounds once). Nothing is divided, and both methods are computed
+alike, but for the clamped products of public code, which are followed step by step.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..attention import kernels_of
+from ..compile import kernel, part
+from ..memory.launch import launch, opener
+from ..operands import Array, lay
+from ..pointers import moved
+from ..real import Real
+from .given import lay_given, open_mask, reader_of, start_of
+from .walk import TOGETHER, walk_of
+
+__all__ = ["monotonic_alignment"]
+
+
+def build_alignment(real: Real) -> Any:
+    """Make the kernel.
+
+    Operands: mask, p, start. Results: the alignment; m, n, whether anything is hidden. Scratch: a line, p of some rows.
+    """
+    zero, open_matrix, reals = real.number(0), opener(real), real.pointer
+    read, walk = reader_of(real), walk_of(real, False)
+    together = TOGETHER
+
+    def alignment(start, stop, operands, scratch, results):
+        mask, p, first = open_mask(operands), open_matrix(operands, 1), open_matrix(operands, 2)
+        out, m, n, hides = reals(results[0]), results[1], results[2], results[3]
+        alpha, chances = reals(scratch[0]), reals(scratch[1])
+        for member in range(start, stop):
+            read(alpha, first, mask, 0, member, 0, n, zero)
+            for top in range(0, m, together):
+                rows = min(together, m - top)
+                given, step = chances, n
+                if hides or p.column != 1:
+                    for row in range(rows):
+                        read(moved(chances, row * n), p, mask, hides, member, top + row, n, zero)
+                else:
+                    given, step = moved(p.memory, p.places[member] + top * p.row), p.row
+                walk(alpha, given, step, moved(out, (member * m + top) * n), rows, n)
+
+    return kernel(alignment, f"monotonic-alignment-{real.dtype}")
+
+
+def build_clamped(real: Real) -> Any:
+    """Make the kernel of the closed form with clamped products; a fourth operand holds the bound."""
+    zero, one, open_matrix, reals = real.number(0), real.number(1), opener(real), real.pointer
+    read = reader_of(real)
+
+    def clamped_row(alpha, p, out, n, least):
+        passed, total = one, zero
+        for j in range(n):
+            # The larger one, NaN if there is one.
+            total += alpha[j] / (least if passed < least else passed)
+            found = p[j] * (passed * total)
+            out[j] = found
+            alpha[j] = found
+            passed *= one - p[j]
+
+    clamped_row = part(clamped_row, str(real.dtype))
+
+    def clamped(start, stop, operands, scratch, results):
+        mask, p, first = open_mask(operands), open_matrix(operands, 1), open_matrix(operands, 2)
+        least = open_matrix(operands, 3).memory[0]
+        out, m, n, hides = reals(results[0]), results[1], results[2], results[3]
+        alpha, chances = reals(scratch[0]), reals(scratch[1])
+        for member in range(start, stop):
+            read(alpha, first, mask, 0, member, 0, n, zero)
+            for i in range(m):
+                read(chances, p, mask, hides, member, i, n, zero)
+                clamped_row(alpha, chances, moved(out, (member * m + i) * n), n, least)
+
+    return kernel(clamped, f"monotonic-alignment-clamped-{real.dtype}")
+
+
+def monotonic_alignment(
+    p_choose: Array, *, previous: Array | None, mask: Array | None, method: str, eps: float
+) -> Array:
+    """See `attlas_ref.monotonic.monotonic_alignment`."""
+    dtype = p_choose.dtype
+    given = lay_given(mask, p_choose, rows=(start_of(previous, p_choose.shape[-1], dtype),))
+    build, operands = build_alignment, given.operands
+    if method == "parallel" and eps > 0:
+        build, operands = build_clamped, [*operands, lay(np.full((1, 1), eps, dtype=dtype), given.batch)]
+    out = np.empty((*given.batch, given.m, given.n), dtype=dtype)
+    scratch = given.n, TOGETHER * given.n
+    launch(kernels_of(build, dtype), given.members, operands, (out, *given.sizes), scratch, dtype, 4 * out.size)
+    return out

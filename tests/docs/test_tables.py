@@ -1,0 +1,74 @@
+"""The tables that pages are made of say what the records, the conversions and the measurements say."""
+
+from typing import Any
+
+import pytest
+from built_site import ROOT
+
+from attlas.interop import CONVENTIONS
+from attlas_ref.records import FAMILIES, all_records
+
+
+@pytest.fixture
+def generator(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    from generator import accuracy, conventions, properties
+
+    return {"accuracy": accuracy, "conventions": conventions, "properties": properties}
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of the body of a Markdown table."""
+    lines = [line.strip() for line in table.splitlines() if line.strip().startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").replace("\\|", "¦").split("|")] for line in lines[2:]]
+
+
+def test_properties_are_those_of_the_records(generator: Any) -> None:
+    found = {row[0].split("`")[1]: row for row in rows(generator["properties"].table())}
+    assert list(found) == [record.name for record in all_records()]
+    assert found["softmax_attention"][1:9] == ["dotproduct", "exact", "yes", "yes", "yes", "yes", "–", "all"]
+    assert found["fastmax_attention"][2] == "for `softmax_attention`"
+    assert found["hard_attention"][2] == "draws"
+    assert found["titans_memory"][7] == "yes"
+    assert found["causal_mask"][8] == "NumPy"
+
+
+def test_counts_and_coverage_have_every_family(generator: Any) -> None:
+    counts = rows(generator["properties"].families())
+    assert [row[0].split("]")[0] for row in counts] == [f"[{family}" for family in FAMILIES]
+    assert sum(int(row[1]) for row in counts) == len(all_records())
+    coverage = generator["properties"].coverage()
+    assert all(f"[`{record.name}`]" in coverage for record in all_records())
+
+
+def test_conventions_tick_what_is_the_same_and_slant_what_was_read(generator: Any) -> None:
+    table = rows(generator["conventions"].table())
+    assert len(table) == len(CONVENTIONS)
+    causal = next(row for row in table if "causal with" in row[0])
+    assert causal[2].startswith("✓ *")
+    assert causal[3].startswith("the first query")
+
+
+def test_errors_are_shown_by_family_and_engine(generator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracy = generator["accuracy"]
+    dtypes = {dtype: {"ulp": 0.25, "budgets": 0.5} for dtype in accuracy.DTYPES}
+    entry = {**dtypes, "equal": {"repeated": True, "threads": True, "batch": None}}
+    machine = {"date": "2001-02-03", "processor": "A", "system": "B", "versions": {"numpy": "2", "numba": "0"}}
+    report = {"machine": machine, "engines": {"numba": {record.name: entry for record in all_records()}}}
+    monkeypatch.setattr(accuracy, "report", lambda: report)
+    assert rows(accuracy.ulps())[0][1:] == ["`numba`", *["0.2 · 0.2"] * 4]
+    assert rows(accuracy.ulps())[0][0].startswith("[dotproduct]")
+    assert rows(accuracy.budgets())[-1][2] == "0.50 · 0.50"
+    assert [row[1] for row in rows(accuracy.equalities())][2] == "0 of 0 formulations"
+    monkeypatch.setattr(accuracy, "report", lambda: None)
+    assert "measure_accuracy.py" in accuracy.ulps()
+
+
+def test_what_was_measured_is_within_its_budget_and_repeats(generator: Any) -> None:
+    report = generator["accuracy"].report()
+    assert report is not None
+    for engine, entries in report["engines"].items():
+        for name, entry in entries.items():
+            errors = {dtype: entry[dtype]["budgets"] for dtype in generator["accuracy"].DTYPES if dtype in entry}
+            assert max(errors.values()) <= 1, (engine, name, errors)
+            assert entry.get("equal", {}).get("repeated", True), (engine, name)
