@@ -4,10 +4,11 @@ A task is a batch member. Its rows are walked four at a time (`walk`): where the
 neighbors do not stand together, in memory of the thread, where hidden keys get p = 0. Each number is read and written
 once.
 
-Bound by: three operations for each pair. Four rows at a time they take little more than one step of the processor,
-about what it costs to bring the bytes of p and of the result; a loop over one row takes four.
-Differs from the reference by rounding (a multiply-add rounds once). Nothing is divided, and both methods are computed
-alike, but for the clamped products of public code, which are followed step by step.
+Bound by: a chain of multiply-adds, four chains at a time, and what it costs to bring the bytes of p and of the result:
+each some one and a half steps of the processor for a pair, where a loop over one row takes four.
+Differs from the reference by rounding (a multiply-add rounds once), and chances to arrive that are no normal numbers
+count as 0, unless all chances are tiny. Nothing is divided, and both methods are computed alike, but for the clamped
+products of public code, which are followed step by step.
 """
 
 from typing import Any
@@ -25,6 +26,11 @@ from .walk import TOGETHER, walk_of
 
 __all__ = ["monotonic_alignment"]
 
+WALKING = 4
+"""What a pair costs, in multiply-adds: to decide when threads pay."""
+LOUD = 2.0**-40
+"""A largest chance in the first row, beside which all that are no normal numbers add up to less than is rounded."""
+
 
 def build_alignment(real: Real) -> Any:
     """Make the kernel.
@@ -33,23 +39,39 @@ def build_alignment(real: Real) -> Any:
     """
     zero, open_matrix, reals = real.number(0), opener(real), real.pointer
     read, walk = reader_of(real), walk_of(real, False)
-    together = TOGETHER
+    together, loud, normal = TOGETHER, real.number(LOUD), real.number(256 * np.finfo(real.dtype).smallest_normal)
+
+    def largest(row, n):
+        most = zero
+        for j in range(n):
+            most = row[j] if row[j] > most else most
+        return most
+
+    largest = part(largest, str(real.dtype))
+
+    def align(alpha, chances, p, first, mask, member, m, n, hides, out, least):
+        read(alpha, first, mask, 0, member, 0, n, zero)
+        for top in range(0, m, together):
+            rows = min(together, m - top)
+            given, step = chances, n
+            if hides or p.column != 1:
+                for row in range(rows):
+                    read(moved(chances, row * n), p, mask, hides, member, top + row, n, zero)
+            else:
+                given, step = moved(p.memory, p.places[member] + top * p.row), p.row
+            walk(alpha, given, step, moved(out, top * n), rows, n, least)
+
+    align = part(align, str(real.dtype))
 
     def alignment(start, stop, operands, scratch, results):
         mask, p, first = open_mask(operands), open_matrix(operands, 1), open_matrix(operands, 2)
         out, m, n, hides = reals(results[0]), results[1], results[2], results[3]
         alpha, chances = reals(scratch[0]), reals(scratch[1])
         for member in range(start, stop):
-            read(alpha, first, mask, 0, member, 0, n, zero)
-            for top in range(0, m, together):
-                rows = min(together, m - top)
-                given, step = chances, n
-                if hides or p.column != 1:
-                    for row in range(rows):
-                        read(moved(chances, row * n), p, mask, hides, member, top + row, n, zero)
-                else:
-                    given, step = moved(p.memory, p.places[member] + top * p.row), p.row
-                walk(alpha, given, step, moved(out, (member * m + top) * n), rows, n)
+            found = moved(out, member * m * n)
+            align(alpha, chances, p, first, mask, member, m, n, hides, found, normal)
+            if m > 0 and largest(found, n) < loud:
+                align(alpha, chances, p, first, mask, member, m, n, hides, found, zero)
 
     return kernel(alignment, f"monotonic-alignment-{real.dtype}")
 
@@ -96,5 +118,5 @@ def monotonic_alignment(
         build, operands = build_clamped, [*operands, lay(np.full((1, 1), eps, dtype=dtype), given.batch)]
     out = np.empty((*given.batch, given.m, given.n), dtype=dtype)
     scratch = given.n, TOGETHER * given.n
-    launch(kernels_of(build, dtype), given.members, operands, (out, *given.sizes), scratch, dtype, 4 * out.size)
+    launch(kernels_of(build, dtype), given.members, operands, (out, *given.sizes), scratch, dtype, WALKING * out.size)
     return out

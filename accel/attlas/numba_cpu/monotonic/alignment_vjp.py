@@ -65,7 +65,7 @@ def build_alignment_vjp(real: Real) -> Any:
                         read(moved(chances, row * n), p, mask, hides, member, top + row, n, zero)
                 else:
                     given, step = moved(p.memory, p.places[member] + top * p.row), p.row
-                walk(line, given, step, moved(grad_p, (member * m + top) * n), rows, n)
+                walk(line, given, step, moved(grad_p, (member * m + top) * n), rows, n, zero)
             standing = moved(grad_start, member * n)
             fill(standing, n, zero)
             for i in range(m - 1, -1, -1):
