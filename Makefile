@@ -67,7 +67,7 @@ fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
 	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_equivalence.py tests/test_laws.py
 
 clean:  ## Remove what was made
-	rm -rf $(VENV) site report docs/atlas docs/lessons .lesson_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site report docs/atlas docs/lessons .docs_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BASE): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e .

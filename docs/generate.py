@@ -9,11 +9,13 @@ include, and the navigation that `mkdocs.yml` inherits. The lessons are executed
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from figures import COMPARISONS, THEMES, figure_of, save
+from figures import COMPARISONS, THEMES, Draw, Theme, drawn, figure_of
 from generator import atlas, explorer, pages, tables, text
+from generator.kept import kept, key_of
 from generator.lessons import write_lessons
 from generator.navigation import navigation
 
@@ -52,14 +54,21 @@ def draw_figures() -> dict[str, str]:
     records = all_records()
     wanted = {record.name: (figure_of(record), ATLAS / record.family) for record in records}
     wanted |= {name: (draw, ATLAS) for name, draw in COMPARISONS.items()}
+    key = key_of(sorted((DOCS / "figures").rglob("*.py")))
     captions = {}
     for name, (draw, page) in wanted.items():
-        (page / "figures").mkdir(parents=True, exist_ok=True)
         for theme in THEMES:
-            captions[name] = save(draw, theme, page / "figures" / f"{name}-{theme.name}.svg")
+            made = partial(figure_as_text, draw, theme)
+            captions[name], image = json.loads(kept(f"{name}-{theme.name}.json", key, made))
+            write(page / "figures" / f"{name}-{theme.name}.svg", image)
         print(f"\rfigures: {len(captions)} of {len(wanted)}", end="", file=sys.stderr)
     print(file=sys.stderr)
     return captions
+
+
+def figure_as_text(draw: Draw, theme: Theme) -> str:
+    """Draw a figure, to be kept with its caption."""
+    return json.dumps(drawn(draw, theme))
 
 
 def measured(name: str) -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ general one. A figure is a function that draws onto an empty matplotlib figure a
 
 import importlib
 import importlib.util
+import io
 from collections.abc import Callable
-from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -26,7 +26,7 @@ COMPARISONS: dict[str, Draw] = {**choosing.FIGURES, **aligning.FIGURES}
 SIZE = (8.4, 4.4)
 """Inches; the pages show it about 700 pixels wide."""
 
-__all__ = ["COMPARISONS", "THEMES", "figure_of", "save"]
+__all__ = ["COMPARISONS", "THEMES", "Draw", "Theme", "drawn", "figure_of"]
 
 
 def figure_of(record: Record) -> Draw:
@@ -44,11 +44,12 @@ def figure_of(record: Record) -> Draw:
     return weights_of_real_heads(record)
 
 
-def save(draw: Draw, theme: Theme, path: Path) -> str:
-    """Draw a figure in one theme, write it as SVG and return its caption."""
+def drawn(draw: Draw, theme: Theme) -> tuple[str, str]:
+    """Draw a figure in one theme; return its caption and the figure as SVG."""
+    image = io.StringIO()
     with themed(theme):
         # Maps that keep their aspect would touch the edges without some padding.
         figure = Figure(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12))
         caption = draw(figure)
-        figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
-    return caption
+        figure.savefig(image, format="svg", transparent=True, metadata={"Date": None})
+    return caption, image.getvalue()

@@ -1,15 +1,11 @@
 """The lessons: each script in `tutorials/` is executed and becomes a page, its figures and a notebook to download.
 
-A lesson that fails, fails the build. What was executed is kept in `.lesson_cache/` under a hash of the lesson, of the
-packages and of the figures' style, so that the tests and the documentation of one state run each lesson once.
+A lesson that fails, fails the build.
 """
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +16,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from . import lesson_page
+from .kept import ROOT, kept, key_of
 
-ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "tutorials"
-CACHE = ROOT / ".lesson_cache"
-LIBRARIES = ("ipykernel", "matplotlib", "numba", "numpy", "scipy", "sympy")
-"""What the results of a lesson depend on besides this repository."""
 SECONDS = 300
 """A cell that takes longer is stuck, even on a busy machine."""
 PREPARE = """\
@@ -139,16 +132,9 @@ def executed(path: Path) -> Any:
     CellExecutionError
         If a cell fails.
     """
-    kept = CACHE / f"{path.stem}-{fingerprint(path)}.ipynb"
-    if not kept.exists():
-        text = nbformat.writes(execute(path))
-        CACHE.mkdir(exist_ok=True)
-        for outdated in CACHE.glob(f"{path.stem}-*.ipynb"):
-            outdated.unlink(missing_ok=True)
-        unfinished = kept.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(kept)  # another process never sees half a notebook
-    return nbformat.read(kept, as_version=4)
+    key = key_of([path, ROOT / "docs" / "figures" / "style.py", Path(__file__)])
+    text = kept(f"{path.stem}.ipynb", key, lambda: nbformat.writes(execute(path)))
+    return nbformat.reads(text, as_version=4)
 
 
 def execute(path: Path) -> Any:
@@ -194,20 +180,3 @@ def tidy(notebook: Any) -> None:
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = counted
-
-
-def fingerprint(path: Path) -> str:
-    """Return a hash of everything that a lesson's results depend on."""
-    return hashlib.sha256(path.read_bytes() + shared_fingerprint()).hexdigest()[:16]
-
-
-@cache
-def shared_fingerprint() -> bytes:
-    """Return a hash of what all lessons depend on: both packages, how figures look, this file, the libraries."""
-    digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in LIBRARIES).encode())
-    for folder in (ROOT / "ref" / "attlas_ref", ROOT / "accel" / "attlas"):
-        for source in sorted([*folder.rglob("*.py"), *folder.rglob("*.npz")]):
-            digest.update(str(source.relative_to(folder)).encode() + source.read_bytes())
-    for source in (ROOT / "docs" / "figures" / "style.py", Path(__file__)):
-        digest.update(source.read_bytes())
-    return digest.digest()

@@ -44,8 +44,8 @@ def build(copy: Path) -> Site:
     """Generate and build the site in an empty folder, with warnings as errors."""
     shutil.copytree(ROOT / "docs", copy / "docs", ignore=shutil.ignore_patterns("atlas", "lessons", "__pycache__"))
     shutil.copy(ROOT / "mkdocs.yml", copy)
-    (ROOT / ".lesson_cache").mkdir(exist_ok=True)  # a lesson that the tests have executed is not executed again
-    for folder in ("ref", "accel", "tutorials", ".lesson_cache"):
+    (ROOT / ".docs_cache").mkdir(exist_ok=True)  # what the tests have drawn and executed is not made again
+    for folder in ("ref", "accel", "tutorials", ".docs_cache"):
         (copy / folder).symlink_to(ROOT / folder, target_is_directory=True)
     run("docs/generate.py", folder=copy)
     log = run("-m", "mkdocs", "build", "--strict", folder=copy)

@@ -108,7 +108,7 @@ OPENING = "# %% [markdown]\n# # A lesson\n#\n# You can do it.\n#\n# 10 minutes. 
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of lessons, with its own cache."""
     monkeypatch.setattr(lessons, "TUTORIALS", tmp_path)
-    monkeypatch.setattr(lessons, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr("generator.kept.CACHE", tmp_path / "cache")
     return tmp_path
 
 
