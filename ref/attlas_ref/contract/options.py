@@ -70,13 +70,15 @@ class Number(Option):
 
 @dataclass(frozen=True)
 class Integer(Option):
-    """A whole number of at least ``low``."""
+    """A whole number of at least ``low`` and at most ``high``."""
 
     low: int | None = 1
+    high: int | None = None
     draw: tuple[int, int] = (1, 9)
 
     def _check(self, function: str, name: str, value: Any) -> int:
-        need = "a whole number" + ("" if self.low is None else f" of at least {self.low}")
+        ends = (("at least", self.low), ("at most", self.high))
+        need = "a whole number" + " and".join(f" of {word} {end}" for word, end in ends if end is not None)
         need += " or None" if self.optional else ""
         try:
             if isinstance(value, (bool, np.bool_)):
@@ -84,7 +86,7 @@ class Integer(Option):
             number = operator.index(value)
         except TypeError:
             raise TypeError(f"{function}: {name} is {_show(value)}; it needs {need}") from None
-        if self.low is not None and number < self.low:
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             raise ValueError(f"{function}: {name} is {number}; it needs {need}")
         return number
 

@@ -114,7 +114,7 @@ def memory_as_gate(
     n, p = x.shape[-2], persistent.shape[-2]
     tokens = stacked(persistent, x)  # (..., p + n, D)
     i, j = p + np.arange(n)[:, None], np.arange(p + n)
-    visible = (j <= i) & ((j < p) | (j > i - window))
+    visible = (j <= i) & ((j < p) | (i - j < window))
     y = multi_head(x, tokens, w_query, w_key, w_value, w_out, visible, scale)
     rates = (np.broadcast_to(rate, np.broadcast_shapes(rate.shape, (p + n,))) for rate in (lr, momentum, decay))
     theta, eta, alpha = rates

@@ -121,6 +121,6 @@ def memory_as_layer(
         return_state=True,
     )
     i, j = p + np.arange(n)[:, None], np.arange(p + n)
-    visible = (j <= i) & (j > i - window)
+    visible = (j <= i) & (i - j < window)
     output = multi_head(y[..., p:, :], y, w_query, w_key, w_value, w_out, visible, scale)
     return MemoryResult(output, state) if return_state else output

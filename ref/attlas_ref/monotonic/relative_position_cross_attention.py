@@ -60,7 +60,7 @@ def relative_position_cross_attention(
     content_bias, position_bias : (..., d) real arrays
         u and v.
     query_offset : int, default 0
-        The place of the first query among the keys.
+        The place of the first query among the keys, at most 2^53 away: beyond, places are no longer told apart.
     mask : (..., m, n) boolean array, optional
         True = may attend.
     return_weights : bool, default False

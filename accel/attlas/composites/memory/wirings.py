@@ -175,6 +175,7 @@ def _learned(
 def _windowed(here: "Place", query: Any, key: Any, value: Any, window: int, scale: float | None, *, sinks: int) -> Any:
     """Attend from the last rows to those up to `window` back, and to the first few, which stay visible."""
     xp, n, total = here.xp, query.shape[-2], key.shape[-2]
+    window = min(window, total)
     before, step = total - n, max(ROWS, window)
     parts = []
     for start in range(0, max(n, 1), step):

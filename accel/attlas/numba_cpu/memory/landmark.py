@@ -171,7 +171,7 @@ def landmark_attention(
     output = problem.new(problem.size.m, problem.size.e)
     weights = np.zeros((*own, problem.size.m, problem.size.n), dtype=query.dtype) if return_weights else None
     together = problem.batch == own
-    limit = -1 if top_k is None else top_k
+    limit = -1 if top_k is None else min(top_k, key.shape[-2])
     _attend(problem, cut, limit, output, weights if together else None)
     if weights is None:
         return output

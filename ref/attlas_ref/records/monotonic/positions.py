@@ -139,7 +139,7 @@ RECORDS = (
             "w_position": Array(core=("D", "d")),
             "content_bias": Array(core=("d",)),
             "position_bias": Array(core=("d",)),
-            "query_offset": Integer(low=None, draw=(-9, 9)),
+            "query_offset": Integer(low=-(2**53), high=2**53, draw=(-9, 9)),
             **SEEN,
         },
         checks=(_distances_come_in_pairs,),
