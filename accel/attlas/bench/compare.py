@@ -4,11 +4,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from attlas_ref.records import Record
 from attlas_ref.testing.budget import error_in_budgets, high_and_lows
 from attlas_ref.testing.drawn import Call
+from attlas_ref.testing.lows import least_error
 
 from ..engines import Engine
 from .contestants import engine_contestant, reference_contestant
@@ -85,7 +87,7 @@ def _judge(
             results.append(contestant.to_numpy(contestant.prepare(call)()))
         seconds = time.perf_counter() - start
         for result, (high, lows) in zip(results, exact, strict=True):
-            errors.append(error_in_budgets(result, high, lows))
+            errors.append(least_error(partial(error_in_budgets, result, high), lows))
     except Exception as fault:  # an engine that fails must not hide how the others do
         return Comparison(engine.name, math.inf, None, 0.0, fault=f"{type(fault).__name__}: {fault}")
     return Comparison(engine.name, max(errors), results[0], seconds)
