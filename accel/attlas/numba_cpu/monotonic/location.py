@@ -241,7 +241,7 @@ def dynamic_convolution_attention(
     kernels = np.tanh(lean(query) @ w_query + b_query) @ w_dynamic
     call = Call(
         asked=b_feature[None],
-        known=np.broadcast_to(dtype.type(0), (v.size, _whole(n, dtype))),
+        known=np.broadcast_to(np.zeros(_whole(n, dtype), dtype=dtype), (v.size, _whole(n, dtype))),
         conv=conv[:, 0],
         into=np.concatenate([w_static, w_feature]),
         v=v,

@@ -23,7 +23,7 @@ from ..operands import Array, lay, lean
 from ..pointers import bytes_at, moved
 from ..probabilistic.sums import sums_of
 from ..real import Real
-from .steps import ROWS, lay_mask, lay_result, steps_of, values_of
+from .steps import ROWS, lay_mask, lay_result, room_of_sums, steps_of, values_of
 
 __all__ = ["gmm_attention"]
 
@@ -126,11 +126,11 @@ def build_mixture(real: Real) -> Any:
                 if normalize:
                     steps.divide(w, seen, n)
             output = moved(reals(results[0]), member * m * e)
+            if wanted:
+                steps.keep(weights, member, kept, first, count, n)
             steps.read(
                 output, sums, kept, packed, value, mask, member, first, count, (n, e, lanes, width, results[6])
             )  # fmt: skip
-            if wanted:
-                steps.keep(weights, member, kept, first, count, n)
 
     return kernel(mixture, f"moving-mixture-{real.dtype}")
 
@@ -196,7 +196,7 @@ def gmm_attention(
             lay_mask(mask, batch),
         ],
         (output, *sizes),
-        (ROWS * values.n, values.n, values.n, values.n * values.lanes, ROWS * values.lanes),
+        (ROWS * values.n, values.n, values.n, values.n * values.lanes, room_of_sums(values.lanes)),
         dtype,
         members * m * values.n * (sizes.k * EXPONENTIAL + values.e),
     )

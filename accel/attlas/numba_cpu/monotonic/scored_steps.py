@@ -19,9 +19,9 @@ from ..compile import kernel, part
 from ..memory.launch import opener
 from ..pointers import Matrix, bytes_at, moved
 from ..real import Real
-from ..vector import HOST, multiply
+from ..vector import multiply
 from .bending import bending_of
-from .steps import ROWS, steps_of
+from .steps import ROWS, room_of_sums, steps_of
 from .weighing import weighing_of
 
 ASKED, KNOWN, CONV, INTO, V, START, BEFORE, SHIFT, VALUE, DYNAMIC, PRIOR, HEARD, SPOKEN, MOVE, NUMBERS = range(15)
@@ -37,7 +37,7 @@ PREVIOUS, CUMULATIVE, BOTH = range(3)
 B_V, SCALE, FLOOR, SMOOTH = range(4)
 """The numbers of a call."""
 
-VECTORS = HOST.vectors
+VECTORS = 8
 """Vectors of keys that are scored together."""
 UNITS = 32
 """Hidden units that are made and bent together."""
@@ -84,8 +84,8 @@ def scratch_of(s: Shape) -> tuple[int, ...]:
     """Return how many numbers each piece of a thread's memory holds; the kernel names them."""
     block = VECTORS * s.width
     return (
-        s.h * (s.n + s.k + block), s.h * s.k * block, s.c * s.h * s.k, s.c * block, UNITS * block,
-        ROWS * s.n + s.width, s.n, s.n, s.n, s.n, s.n * s.lanes, ROWS * s.lanes,
+        s.width + s.h * (s.n + s.k + block), s.h * s.k * block, s.c * s.h * s.k, s.c * block, UNITS * block,
+        ROWS * s.n + s.width, s.n, s.n, s.n, s.n, s.n * s.lanes, room_of_sums(s.lanes),
     )  # fmt: skip
 
 
@@ -171,7 +171,8 @@ def build_scored_steps(real: Real) -> Any:
             open_matrix(operands, AGENTS), open_matrix(operands, NEXT), steps.open_mask(operands, MASK)
         )  # fmt: skip
         s = open_shape(results)
-        past, rows, kernels, features = reals(scratch[0]), reals(scratch[1]), reals(scratch[2]), reals(scratch[3])
+        behind, rows, kernels, features = reals(scratch[0]), reals(scratch[1]), reals(scratch[2]), reals(scratch[3])
+        past = moved(behind, s.width)
         hidden, kept, last, total = reals(scratch[4]), reals(scratch[5]), reals(scratch[6]), reals(scratch[7])
         spare, seen = reals(scratch[8]), bytes_at(scratch[9])
         packed, sums = reals(scratch[10]), reals(scratch[11])
@@ -182,7 +183,7 @@ def build_scored_steps(real: Real) -> Any:
         for member in range(start, stop):
             output = moved(reals(results[0]), member * s.m * s.e)
             steps.take(packed, value, member, s.n, s.e, s.lanes)
-            fill(past, s.h * reach, zero)
+            fill(behind, s.width + s.h * reach, zero)
             fill(kernels, s.c * s.h * s.k, zero)
             place_kernels(
                 kernels, conv, conv.places[member], conv.row, 0, s.c - s.dynamic, s.h, s.fixed, s.k
@@ -233,9 +234,9 @@ def build_scored_steps(real: Real) -> Any:
                     total[j] += w[j]
                 if (i % ROWS == ROWS - 1) | (i == s.m - 1):
                     first = i // ROWS * ROWS
-                    steps.read(output, sums, kept, packed, value, mask, member, first, i + 1 - first, sizes)
                     if s.wanted:
                         steps.keep(weights, member, kept, first, i + 1 - first, s.n)
+                    steps.read(output, sums, kept, packed, value, mask, member, first, i + 1 - first, sizes)
             following.memory[following.places[member]] = move
 
     return kernel(scored_steps, f"scored-steps-{real.dtype}")
