@@ -76,11 +76,12 @@ def _first_weights(initial: str | Array, m: int, n: int, mask: Array | None, dty
 
 def _turned(key: Array, weight: Array, bias: Array | None) -> Array:
     """Return projected keys, hidden units first and zeros behind the last key: (..., a, n) in whole vectors."""
-    own = lean(key) @ weight
-    own = own if bias is None else own + bias
-    *leading, n, a = own.shape
-    turned = np.zeros((*leading, a, _whole(n, own.dtype)), dtype=own.dtype)
-    turned[..., :n] = own.swapaxes(-1, -2)
+    key = lean(key)
+    *leading, n, _ = key.shape
+    turned = np.zeros((*leading, weight.shape[-1], _whole(n, key.dtype)), dtype=key.dtype)
+    np.matmul(weight.T, key.swapaxes(-1, -2), out=turned[..., :n])
+    if bias is not None:
+        turned[..., :n] += bias[:, None]
     return turned
 
 
@@ -297,7 +298,8 @@ def forward_attention(
         first = _first_weights("first", m, n, None, dtype)
         start = first + dtype.type(initial_rest) * (1 - first)
     move = np.asarray(0.5, dtype=dtype) if previous_agent is None else previous_agent
-    heard, spoken, read = None, None, ()
+    heard, spoken = None, None
+    read: tuple[Array | None, ...] = ()
     if agent and w_agent is not None:
         e, p = value.shape[-1], query.shape[-1]
         heard = lean(value) @ w_agent[:e]
