@@ -121,8 +121,7 @@ def build_bell_steps(real: Real) -> Any:
                         scores, keys, asked, asked.places[member] + i * asked.row, asked.row, asked.column,
                         min(ROWS, m - i), d, across, width, scores,
                     )  # fmt: skip
-                if (i == 0) | (mask.row != 0):
-                    steps.note(seen, mask, member, i, n)
+                steps.note(seen, mask, member, i, n)
                 mean = (
                     ahead.memory[ahead.places[member] + i * ahead.row]
                     * spacing.memory[spacing.places[member] + i * spacing.row]

@@ -119,8 +119,7 @@ def build_mixture(real: Real) -> Any:
                 before = member
             for r in range(count):
                 w = moved(kept, r * n)
-                if (r == 0) | (mask.row != 0):
-                    steps.note(seen, mask, member, first + r, n)
+                steps.note(seen, mask, member, first + r, n)
                 bells(w, spare, heights, means, widths, member, first + r, n, k, logistic)
                 for j in range(n):
                     w[j] = w[j] if seen[j] else zero

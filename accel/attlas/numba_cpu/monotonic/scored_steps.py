@@ -194,8 +194,7 @@ def build_scored_steps(real: Real) -> Any:
             move = moves.memory[moves.places[member]]
             for i in range(s.m):
                 w = moved(kept, i % ROWS * s.n)
-                if (i == 0) | (mask.row != 0):
-                    steps.note(seen, mask, member, i, s.n)
+                steps.note(seen, mask, member, i, s.n)
                 for channel in range(s.h):
                     summed = (s.feedback == CUMULATIVE) | (channel == 1)
                     for j in range(s.n):
