@@ -33,12 +33,55 @@ import numba
 from numba import types
 from numba.core import serialize
 from numba.core.caching import _Cache
-from numba.core.compiler import CompileResult
+from numba.core.compiler import CompilerBase, CompileResult, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.lowering import Lower
+from numba.core.typed_passes import BaseNativeLowering, NativeLowering
 
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "fastmath": {"contract"}}
+
+class _WideLower(Lower):
+    """Writes a function for LLVM, and asks it to take the widest vectors that there are.
+
+    It would halve them on many processors, for the sake of programs that use wide ones now and then and pay for the
+    lower clock all the time; here the tile uses them anyway.
+    """
+
+    def setup_function(self, fndesc: Any) -> None:
+        """Begin the function."""
+        super().setup_function(fndesc)
+        # llvmlite knows no attributes with values, but prints what stands there.
+        set.add(self.function.attributes, '"prefer-vector-width"="512"')
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _WideLowering(BaseNativeLowering):
+    _name = "attlas_lowering"
+
+    @property
+    def lowering_class(self) -> type[Lower]:
+        return _WideLower
+
+
+class _Compiler(CompilerBase):
+    """Numba's, but for the last step."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Take the usual passes."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.passes = [
+            (_WideLowering, text) if step is NativeLowering else (step, text) for step, text in passes.passes
+        ]
+        return [passes]
+
+
+OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "boundscheck": False,
+    "fastmath": {"contract"},
+    "pipeline_class": _Compiler,
+}
 """Contract: a * b + c may be one rounding instead of two. Nothing that assumes finite numbers, and no reordering: the
 kernels fix the order of their sums, and the exponential relies on (x + big) - big."""
-
 
 SIGNATURE = types.void(types.int64, types.int64, types.int64[::1], types.int64[::1], types.int64[::1])
 """Of every kernel: the first task, the last, and the tables of operands, scratch and results."""

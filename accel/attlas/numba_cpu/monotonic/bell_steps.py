@@ -146,10 +146,10 @@ def build_bell_steps(real: Real) -> Any:
                 position.memory[position.places[member] + i * position.row] = past
                 if (r == ROWS - 1) | (i == m - 1):
                     first = i - r
+                    if wanted:
+                        steps.keep(weights, member, kept, first, r + 1, n)
                     steps.read(
                         output, sums, kept, packed, value, mask, member, first, r + 1, (n, e, lanes, width, finite)
                     )  # fmt: skip
-                    if wanted:
-                        steps.keep(weights, member, kept, first, r + 1, n)
 
     return kernel(bell_steps, f"bell-steps-{real.dtype}")

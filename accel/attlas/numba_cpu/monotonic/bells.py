@@ -15,7 +15,7 @@ from ..attention import kernels_of
 from ..memory.launch import launch
 from ..operands import Array, lay, lean
 from .bell_steps import Sizes, build_bell_steps
-from .steps import ROWS, lay_mask, lay_result, values_of
+from .steps import ROWS, lay_mask, lay_result, room_of_sums, values_of
 
 __all__ = ["location_attender", "monotonic_location_attention"]
 
@@ -104,7 +104,7 @@ def _run(
         (output, *sizes),
         (
             ROWS * values.n, ROWS * across if d else 0, d * across, values.n, values.n, values.n * values.lanes,
-            ROWS * values.lanes,
+            room_of_sums(values.lanes),
         ),
         dtype,
         members * m * values.n * (EXPONENTIAL + d + values.e),

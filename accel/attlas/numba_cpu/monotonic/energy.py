@@ -1,22 +1,24 @@
 """How willing a pointer is to stop, on the CPU: scores of the tile template that become no softmax.
 
-What is linear in a query or a key alone is computed first, once per row. The pairs are left to the template, whose
-weights are the energies themselves or their logistic functions: m n a hyperbolic tangents with a multiply-add each, or
-m n a multiply-adds, and no array of pairs × features is ever formed.
+What is linear in a query or a key alone is computed first, once per row. The pairs are left to the template: m n a
+hyperbolic tangents with a multiply-add each, or m n a multiply-adds, and no array of pairs × features is ever formed. A
+tile of energies, or of their logistic functions, is turned in squares as it is written.
 
 Bound by: arithmetic (`network`, `vector`); the result is written once.
 Differs from the reference by rounding.
 """
 
-from functools import cache
+from typing import Any
 
 import numpy as np
 
 from ..attention import dot_scale, kernels_of, score_batch
+from ..blocks import set_rows
+from ..compile import kernel, part
 from ..learned import tanh_sum
 from ..operands import Array, lay_out, lean, over_queries
 from ..real import Real
-from ..tile import Kernels, Weighting, build, elementwise
+from ..tile import build_parts, dot
 
 __all__ = ["monotonic_energy"]
 
@@ -29,38 +31,53 @@ def _energy(product, query_square, key_square, noise, parameters):
     return (parameters[0] * product + parameters[1]) + parameters[2] * noise
 
 
-def _itself(score, parameters):
-    return score
+def _build(name: str, real: Real, product: Any, chance: bool) -> Any:
+    """Make the kernel. Results: the energies or chances (batch, m, n), where nothing is visible set before."""
+    begin, scores, _ = build_parts(real, _energy, product=product)
+    open_operands, open_scratch, reals, sigmoid = real.open_operands, real.open_scratch, real.pointer, real.sigmoid
+
+    def squash(tile, count):
+        for i in range(count):
+            tile[i] = sigmoid(tile[i])
+
+    squash = part(squash, of=f"{name}, {real.dtype}")
+
+    def energies(start, stop, operands_table, scratch_table, results):
+        operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
+        size, result = operands.size, reals(results[0])
+        blocks = (size.m + size.queries - 1) // size.queries
+        for task in range(start, stop):
+            member, first, used, lanes = begin(operands, scratch, task, blocks)
+            at = (member * size.m + first) * size.n
+            for row in range(0, size.n, size.keys):
+                rows = min(size.keys, size.n - row)
+                if scores(operands, scratch, member, first, used, lanes, row, rows) < 0:
+                    continue
+                if chance:
+                    squash(scratch.scores, rows * lanes)
+                set_rows(result, at + row, size.n, scratch.scores, used, lanes, rows)
+
+    return kernel(energies, f"{name}-{real.dtype}")
 
 
-@cache
-def _chances(real: Real) -> Weighting:
-    sigmoid = real.sigmoid
-
-    def chance(score, parameters):
-        return sigmoid(score)
-
-    return elementwise(real, chance)
-
-
-def build_additive_energies(real: Real) -> Kernels:
+def build_additive_energies(real: Real) -> Any:
     """Energies that are u · tanh(q + k)."""
-    return build("additive-energies", real, _energy, elementwise(real, _itself), product=tanh_sum(real))
+    return _build("additive-energies", real, tanh_sum(real), False)
 
 
-def build_additive_chances(real: Real) -> Kernels:
+def build_additive_chances(real: Real) -> Any:
     """Their logistic functions."""
-    return build("additive-chances", real, _energy, _chances(real), product=tanh_sum(real))
+    return _build("additive-chances", real, tanh_sum(real), True)
 
 
-def build_dot_energies(real: Real) -> Kernels:
+def build_dot_energies(real: Real) -> Any:
     """Energies that are products."""
-    return build("dot-energies", real, _energy, elementwise(real, _itself))
+    return _build("dot-energies", real, dot, False)
 
 
-def build_dot_chances(real: Real) -> Kernels:
+def build_dot_chances(real: Real) -> Any:
     """Their logistic functions."""
-    return build("dot-chances", real, _energy, _chances(real))
+    return _build("dot-chances", real, dot, True)
 
 
 def monotonic_energy(
@@ -103,10 +120,9 @@ def monotonic_energy(
     else:
         build_kernels = build_additive_energies if additive else build_dot_energies
     size = problem.size
-    unused = problem.new(size.m)
-    unused.fill(0)
     energies = problem.new(size.m, size.n)
-    energies.fill(0 if return_probability else -np.inf)
+    if mask is not None:
+        energies.fill(0 if return_probability else -np.inf)
     per_pair = BEND * size.d if additive else 0
-    over_queries(problem, kernels_of(build_kernels, dtype).weights, unused, unused, energies, per_pair=per_pair)
+    over_queries(problem, kernels_of(build_kernels, dtype), energies, per_pair=per_pair)
     return energies

@@ -14,13 +14,14 @@ from ...priors import moving_prior
 from ..attention import kernels_of
 from ..memory.launch import launch
 from ..operands import Array, lay, lean
+from ..vector import lanes_of
 from . import scored_steps as scored
 from .scored_steps import Shape, build_scored_steps, scratch_of
 from .steps import lay_mask, lay_result, values_of
 
 __all__ = ["dynamic_convolution_attention", "forward_attention", "location_sensitive_attention"]
 
-TANGENT = 16
+TANGENT = 10
 """What a hyperbolic tangent costs, in multiply-adds."""
 
 
@@ -28,7 +29,8 @@ class Call(NamedTuple):
     """What a step reads; vectors as matrices of one row, None for what is not there."""
 
     asked: Array
-    known: Array | None
+    known: Array
+    """(..., a, n), in whole vectors"""
     conv: Array | None
     """(c, h k)"""
     into: Array
@@ -50,9 +52,10 @@ class Call(NamedTuple):
     dynamic: Array | None = None
     taps: int = 0
     prior: Array | None = None
-    query: Array | None = None
-    last: Array | None = None
-    agent: Array | None = None
+    heard: Array | None = None
+    """(..., n): what an agent hears of each value"""
+    spoken: Array | None = None
+    """(..., m): what it hears of each query"""
     move: Array | None = None
     moves: bool = True
     halves: bool = False
@@ -72,10 +75,31 @@ def _first_weights(initial: str | Array, m: int, n: int, mask: Array | None, dty
 
 
 def _turned(key: Array, weight: Array, bias: Array | None) -> Array:
-    """Return projected keys, hidden units first: (..., a, n), contiguous."""
-    own = lean(key) @ weight
-    own = own if bias is None else own + bias
-    return np.ascontiguousarray(own.swapaxes(-1, -2))
+    """Return projected keys, hidden units first and zeros behind the last key: (..., a, n) in whole vectors."""
+    key = lean(key)
+    *leading, n, _ = key.shape
+    turned = np.zeros((*leading, weight.shape[-1], _whole(n, key.dtype)), dtype=key.dtype)
+    np.matmul(weight.T, key.swapaxes(-1, -2), out=turned[..., :n])
+    if bias is not None:
+        turned[..., :n] += bias[:, None]
+    return turned
+
+
+def _whole(n: int, dtype: np.dtype[Any]) -> int:
+    """Return so many keys in whole vectors."""
+    width = lanes_of(dtype)
+    return -(-n // width) * width
+
+
+def _folded(call: Call) -> Call:
+    """Multiply the kernels with the matrix of the hidden layer, if one product is then less work than two."""
+    if call.conv is None or call.dynamic is not None:
+        return call
+    (c, taps), a = call.conv.shape, call.v.size
+    if taps * a > c * (taps + a):
+        return call
+    asked = call.asked if call.shift is None else call.asked + call.shift @ call.into
+    return call._replace(asked=asked, into=call.conv.T @ call.into, conv=None, shift=None)
 
 
 def _leading(*arrays: Array | None, rows: tuple[Array, ...] = ()) -> tuple[int, ...]:
@@ -87,6 +111,8 @@ def _leading(*arrays: Array | None, rows: tuple[Array, ...] = ()) -> tuple[int, 
 
 def _run(call: Call, wanted: bool) -> tuple[Array, Array | None, Array, Array]:
     """Take all steps: output, weights if they are wanted, and the agent's numbers before each step and at the end."""
+    call, folded = _folded(call), call.conv is not None
+    folded &= call.conv is None
     value, dtype = call.value, call.value.dtype
     values = values_of(value, call.mask)
     batch = np.broadcast_shapes(call.leading, value.shape[:-2])
@@ -95,23 +121,23 @@ def _run(call: Call, wanted: bool) -> tuple[Array, Array | None, Array, Array]:
     weights = np.empty((*call.leading, m, n), dtype=dtype) if wanted else None
     agents, following = np.empty((*call.leading, m, 1), dtype=dtype), np.empty((*call.leading, 1, 1), dtype=dtype)
     none, empty = np.zeros((1, 1), dtype=dtype), np.zeros((0, 0), dtype=dtype)
-    features = call.into.shape[0]
+    features = 0 if folded else call.into.shape[0]
     dynamic = 0 if call.dynamic is None else call.dynamic.shape[-1] // call.taps
     start = call.start[..., None, :]
     shape = Shape(
         m, *values,
         a=call.v.size, c=features, h=call.channels, k=max(call.fixed, call.taps), fixed=call.fixed, dynamic=dynamic,
         taps=call.taps, method=call.method, feedback=call.feedback,
-        prior=0 if call.prior is None else call.prior.size, p=0 if call.query is None else call.query.shape[-1],
-        o=0 if call.last is None else call.last.shape[-1], agent=int(call.agent is not None), moves=int(call.moves),
-        halves=int(call.halves), has_keys=int(call.known is not None), wanted=int(wanted),
+        prior=0 if call.prior is None else call.prior.size, agent=int(call.heard is not None),
+        moves=int(call.moves), halves=int(call.halves), folded=int(folded), wanted=int(wanted),
     )  # fmt: skip
     matrices = (
         call.asked, call.known, call.conv, call.into, call.v[None], start,
         none if call.before is None else call.before[..., None, :],
         none if call.shift is None else call.shift[None], value, call.dynamic,
-        None if call.prior is None else call.prior[None], call.query, call.last,
-        None if call.agent is None else call.agent[None], none if call.move is None else call.move[..., None, None],
+        None if call.prior is None else call.prior[None], None if call.heard is None else call.heard[..., None, :],
+        None if call.spoken is None else call.spoken[..., None],
+        none if call.move is None else call.move[..., None, None],
         np.array([call.numbers], dtype=dtype),
     )  # fmt: skip
     operands = [lay(empty if matrix is None else matrix, batch) for matrix in matrices]
@@ -126,7 +152,7 @@ def _run(call: Call, wanted: bool) -> tuple[Array, Array | None, Array, Array]:
             (output, *shape),
             scratch_of(shape),
             dtype,
-            members * m * n * (shape.a * (TANGENT + features) + features * shape.h * shape.k + e),
+            members * m * n * (shape.a * (TANGENT + call.into.shape[0]) + features * shape.h * shape.k + e),
         )
     return output, weights, agents[..., 0], following[..., 0, 0]
 
@@ -174,7 +200,7 @@ def location_sensitive_attention(
         leading=_leading(query, key, mask, rows=(start,) if cumulative is None else (start, cumulative)),
         m=m,
         fixed=taps,
-        numbers=(b_v, scale, 0, 0, 0),
+        numbers=(b_v, scale, 0, 0),
         method=scored.SOFTMAX if normalize == "softmax" else scored.SIGMOID,
         channels=channels,
         before=cumulative,
@@ -216,7 +242,7 @@ def dynamic_convolution_attention(
     kernels = np.tanh(lean(query) @ w_query + b_query) @ w_dynamic
     call = Call(
         asked=b_feature[None],
-        known=None,
+        known=np.broadcast_to(np.zeros(_whole(n, dtype), dtype=dtype), (v.size, _whole(n, dtype))),
         conv=conv[:, 0],
         into=np.concatenate([w_static, w_feature]),
         v=v,
@@ -226,7 +252,7 @@ def dynamic_convolution_attention(
         leading=_leading(query, mask, rows=(start,)),
         m=m,
         fixed=conv.shape[-1],
-        numbers=(0, 1, prior_floor, 0, 0),
+        numbers=(0, 1, prior_floor, 0),
         method=scored.PRIOR_TIMES,
         dynamic=kernels,
         taps=w_dynamic.shape[-1] // w_feature.shape[0],
@@ -272,7 +298,15 @@ def forward_attention(
         first = _first_weights("first", m, n, None, dtype)
         start = first + dtype.type(initial_rest) * (1 - first)
     move = np.asarray(0.5, dtype=dtype) if previous_agent is None else previous_agent
-    read = (value, previous_output) if agent else ()
+    heard, spoken = None, None
+    read: tuple[Array | None, ...] = ()
+    if agent and w_agent is not None:
+        e, p = value.shape[-1], query.shape[-1]
+        heard = lean(value) @ w_agent[:e]
+        spoken = query @ w_agent[w_agent.size - p :] + dtype.type(b_agent)
+        if previous_output is not None:
+            spoken = spoken + previous_output @ w_agent[e : w_agent.size - p]
+        read = value, previous_output
     call = Call(
         asked=lean(query) @ w_query,
         known=_turned(key, w_key, b_key),
@@ -285,11 +319,10 @@ def forward_attention(
         leading=np.broadcast_shapes(_leading(query, key, mask, *read, rows=(start,)), move.shape),
         m=m,
         fixed=0 if conv is None else conv.shape[-1],
-        numbers=(b_v, scale, floor, smooth, b_agent),
+        numbers=(b_v, scale, floor, smooth),
         method=scored.FORWARD,
-        query=query if agent else None,
-        last=previous_output if agent else None,
-        agent=w_agent if agent else None,
+        heard=heard,
+        spoken=spoken,
         move=move,
         moves=agent_moves,
         halves=smooth > 0,

@@ -23,7 +23,7 @@ from ..operands import Array, lay, lean
 from ..pointers import bytes_at, moved
 from ..probabilistic.sums import sums_of
 from ..real import Real
-from .steps import ROWS, lay_mask, lay_result, steps_of, values_of
+from .steps import ROWS, lay_mask, lay_result, room_of_sums, steps_of, values_of
 
 __all__ = ["gmm_attention"]
 
@@ -126,24 +126,25 @@ def build_mixture(real: Real) -> Any:
                 if normalize:
                     steps.divide(w, seen, n)
             output = moved(reals(results[0]), member * m * e)
+            if wanted:
+                steps.keep(weights, member, kept, first, count, n)
             steps.read(
                 output, sums, kept, packed, value, mask, member, first, count, (n, e, lanes, width, results[6])
             )  # fmt: skip
-            if wanted:
-                steps.keep(weights, member, kept, first, count, n)
 
     return kernel(mixture, f"moving-mixture-{real.dtype}")
 
 
 def _shares(logs: Array) -> Array:
-    top = logs.max(axis=-1, keepdims=True, initial=-np.inf)
+    """Return shares among the components, (..., K, m)."""
+    top = logs.max(axis=-2, keepdims=True, initial=-np.inf)
     parts = np.exp(logs - np.where(np.isinf(top), 0, top))
-    total = parts.sum(axis=-1, keepdims=True)
+    total = parts.sum(axis=-2, keepdims=True)
     return np.asarray(parts / np.where(total == 0, 1, total))
 
 
 def _softplus(x: Array) -> Array:
-    return np.asarray(np.logaddexp(0, x))
+    return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
 
 
 @also_without_values(np.empty)
@@ -167,7 +168,9 @@ def gmm_attention(
     dtype, m = query.dtype, query.shape[-2]
     hidden = lean(query) @ w_hidden + b_hidden
     hidden = np.maximum(hidden, 0) if version == "logistic" else np.tanh(hidden)
-    first, second, third = np.split(hidden @ w_params + b_params, 3, axis=-1)  # (..., m, K)
+    # Steps stand side by side, since there are many of them and few components.
+    parameters = np.ascontiguousarray((hidden @ w_params + b_params).swapaxes(-1, -2))
+    first, second, third = np.split(parameters, 3, axis=-2)  # (..., K, m)
     if version == "logistic":
         share, width, step = _shares(first) + LOGISTIC_FLOOR, _softplus(second) + LOGISTIC_FLOOR, _softplus(third)
     elif version == 0:
@@ -176,9 +179,10 @@ def gmm_attention(
         share, step, width = _shares(first), np.exp(second), np.sqrt(np.exp(third)) + sigma_floor
     else:
         share, step, width = _shares(first), _softplus(second), _softplus(third) + sigma_floor
-    means = np.cumsum(step, axis=-2)
-    means = means if initial_mean is None else initial_mean[..., None, :] + means
+    means = np.cumsum(step, axis=-1)
+    means = means if initial_mean is None else initial_mean[..., None] + means
     heights = share if version in (0, "logistic") else share / np.sqrt(2 * np.pi * width**2)
+    heights, means, width = (array.swapaxes(-1, -2) for array in (heights, means, width))  # (..., m, K)
 
     own = np.broadcast_shapes(query.shape[:-2], means.shape[:-2])
     leading = own if mask is None else np.broadcast_shapes(own, mask.shape[:-2])
@@ -196,7 +200,7 @@ def gmm_attention(
             lay_mask(mask, batch),
         ],
         (output, *sizes),
-        (ROWS * values.n, values.n, values.n, values.n * values.lanes, ROWS * values.lanes),
+        (ROWS * values.n, values.n, values.n, values.n * values.lanes, room_of_sums(values.lanes)),
         dtype,
         members * m * values.n * (sizes.k * EXPONENTIAL + values.e),
     )

@@ -56,7 +56,7 @@ class Lines(NamedTuple):
 def near_of(real: Real) -> Any:
     """Make near(out, lines, n, width, shift): the weights of a row of moderate energies."""
     zero, one, exp, window = real.number(0), real.number(1), real.exp, window_of(real)
-    of = str(real.dtype)
+    normal, of = real.number(np.finfo(real.dtype).smallest_normal), str(real.dtype)
 
     def begin(energy, part, shift, n):
         for j in range(n):
@@ -67,11 +67,13 @@ def near_of(real: Real) -> Any:
     def share(turned, alpha, total, n):
         """Divide, last one first: a window that begins at j then ends there."""
         for j in range(n):
-            turned[n - 1 - j] = alpha[j] / (one if total[j] == zero else total[j])
+            share = alpha[j] / (one if total[j] == zero else total[j])
+            turned[n - 1 - j] = zero if abs(share) < normal else share
 
     def finish(out, energy, total, n):
         for j in range(n):
-            out[j] = energy[j] * total[n - 1 - j]
+            weight = energy[j] * total[n - 1 - j]
+            out[j] = zero if abs(weight) < normal else weight
 
     begin, share, finish = part(begin, of), part(share, of), part(finish, of)
 

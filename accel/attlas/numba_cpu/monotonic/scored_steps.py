@@ -2,12 +2,13 @@
 
 A task is a batch member and takes its steps one after another. A step copies the past weights into k shifted rows, so
 that the convolution is a product, features = kernels x rows, and the hidden layer is another one; both fill the
-register tile. Then hyperbolic tangents are summed over the hidden units, keys side by side in vectors, and the scores
+register tile. Where that is less work, the two matrices are multiplied before the first step, and there is one product.
+Then hyperbolic tangents are summed over the hidden units (`bending`), keys side by side in vectors, and the scores
 become weights (`weighing`). The values are summed for a few steps at a time (`steps`).
 
-Bound by: per step n (c h k + c a + e) multiply-adds in the tile and n a hyperbolic tangents, about thirty instructions
-for a vector of them. All of it stands in the second level of the cache, but for the projected keys, n a numbers that
-each step reads once. Members run in parallel, the steps of one do not.
+Bound by: per step n (c h k + c a + e) multiply-adds in the tile, or n (h k a + e), and n a hyperbolic tangents, about
+eighteen instructions for a vector of them. A few hidden units at a time stand in the nearest cache, the projected keys,
+n a numbers that each step reads once, in the next one. Members run in parallel, the steps of one do not.
 Differs from the reference by rounding: sums run in the order of hidden units and of taps.
 """
 
@@ -18,12 +19,13 @@ from ..compile import kernel, part
 from ..memory.launch import opener
 from ..pointers import Matrix, bytes_at, moved
 from ..real import Real
-from ..vector import HOST, multiply
-from .steps import ROWS, steps_of
+from ..vector import multiply
+from .bending import bending_of
+from .steps import ROWS, room_of_sums, steps_of
 from .weighing import weighing_of
 
-ASKED, KNOWN, CONV, INTO, V, START, BEFORE, SHIFT, VALUE, DYNAMIC, PRIOR, QUERY, LAST, AGENT, MOVE, NUMBERS = range(16)
-WEIGHTS, AGENTS, NEXT, MASK = range(16, 20)
+ASKED, KNOWN, CONV, INTO, V, START, BEFORE, SHIFT, VALUE, DYNAMIC, PRIOR, HEARD, SPOKEN, MOVE, NUMBERS = range(15)
+WEIGHTS, AGENTS, NEXT, MASK = range(15, 19)
 """The rows of the table of operands; some are results, which may have fewer leading axes than the batch."""
 
 SOFTMAX, SIGMOID, PRIOR_TIMES, FORWARD = range(4)
@@ -32,11 +34,13 @@ SOFTMAX, SIGMOID, PRIOR_TIMES, FORWARD = range(4)
 PREVIOUS, CUMULATIVE, BOTH = range(3)
 """What the convolution sees."""
 
-B_V, SCALE, FLOOR, SMOOTH, B_AGENT = range(5)
+B_V, SCALE, FLOOR, SMOOTH = range(4)
 """The numbers of a call."""
 
-VECTORS = HOST.vectors
+VECTORS = 8
 """Vectors of keys that are scored together."""
+UNITS = 32
+"""Hidden units that are made and bent together."""
 
 
 class Shape(NamedTuple):
@@ -66,14 +70,12 @@ class Shape(NamedTuple):
     feedback: int
     prior: int
     """Taps of the prior."""
-    p: int
-    """Columns of the query that an agent reads."""
-    o: int
     agent: int
     moves: int
     halves: int
     """Whether staying and moving count 1/2 each without an agent."""
-    has_keys: int
+    folded: int
+    """Whether the matrix of the features and that of the hidden layer are one."""
     wanted: int
     """Whether weights are a result."""
 
@@ -82,21 +84,21 @@ def scratch_of(s: Shape) -> tuple[int, ...]:
     """Return how many numbers each piece of a thread's memory holds; the kernel names them."""
     block = VECTORS * s.width
     return (
-        s.h * (s.n + s.k + block), s.h * s.k * block, s.c * s.h * s.k, s.c * block, s.a * block, ROWS * s.n, s.n, s.n,
-        s.n, s.n, s.n * s.lanes, ROWS * s.lanes,
+        s.width + s.h * (s.n + s.k + block), s.h * s.k * block, s.c * s.h * s.k, s.c * block, UNITS * block,
+        ROWS * s.n + s.width, s.n, s.n, s.n, s.n, s.n * s.lanes, room_of_sums(s.lanes),
     )  # fmt: skip
 
 
 def build_scored_steps(real: Real) -> Any:
     """Make the kernel. Results: the output, then the `Shape`. Scratch: see `scratch_of`."""
     zero, one, half = real.number(0), real.number(1), real.number(0.5)
-    tanh, sigmoid, reals = real.tanh, real.sigmoid, real.pointer
+    sigmoid, reals, bend = real.sigmoid, real.pointer, bending_of(real)
     open_matrix, steps, weighing, of = opener(real), steps_of(real), weighing_of(real), f"scored, {real.dtype}"
 
     def open_shape(t):
         return Shape(
             t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15], t[16],
-            t[17], t[18], t[19], t[20], t[21], t[22], t[23],
+            t[17], t[18], t[19], t[20], t[21],
         )  # fmt: skip
 
     def place_kernels(kernels, matrix, at, row, first, count, h, taps, k):
@@ -107,69 +109,52 @@ def build_scored_steps(real: Real) -> Any:
                 target = ((first + f) * h + x // taps) * k + aside + x % taps
                 kernels[target] = matrix.memory[at + f * row + x * matrix.column]
 
-    def bend(scores, hidden, used, lanes, asked, asked_at, known, known_at, v, v_at, a, has_keys):
-        """Sum the bent hidden units of some keys."""
-        for lane in range(used):
-            scores[lane] = zero
-        for u in range(a):
-            own, weight = asked.memory[asked_at + u * asked.column], v.memory[v_at + u * v.column]
-            row = moved(hidden, u * lanes)
-            if has_keys:
-                keys = moved(known.memory, known_at + u * known.row)
-                for lane in range(used):
-                    scores[lane] += weight * tanh((own + keys[lane]) + row[lane])
-            else:
-                for lane in range(used):
-                    scores[lane] += weight * tanh(row[lane] + own)
-
-    place_kernels, bend = part(place_kernels, of), part(bend, of)
+    place_kernels = part(place_kernels, of)
 
     def score(scores, past, rows, kernels, features, hidden, asked, asked_at, known, into, shift, v, member, s):
-        """Score all keys of a step, some vectors of them at a time."""
+        """Score all keys of a step, some vectors of them at a time; numbers behind the last key are written too."""
         block, inputs = VECTORS * s.width, s.h * s.k
         reach = s.n + s.k + block
         taps = Matrix(kernels, asked.places, inputs, 1)
+        found, count = (rows, inputs) if s.folded else (features, s.c)
+        into_at, v_at = into.places[member], v.places[member]
         for first in range(0, s.n, block):
-            used = min(block, s.n - first)
-            lanes = (used + s.width - 1) // s.width * s.width
+            lanes = (min(block, s.n - first) + s.width - 1) // s.width * s.width
             for x in range(inputs):
                 source = x // s.k * reach + x % s.k + first
                 for lane in range(lanes):
                     rows[x * lanes + lane] = past[source + lane]
-            multiply(features, rows, taps, 0, inputs, 1, s.c, inputs, lanes, s.width, features)
+            if not s.folded:
+                multiply(features, rows, taps, 0, inputs, 1, s.c, inputs, lanes, s.width, features)
             for f in range(s.c - s.dynamic):
                 add = shift.memory[shift.places[member] + f * shift.column]
                 for lane in range(lanes):
                     features[f * lanes + lane] += add
-            multiply(
-                hidden, features, into, into.places[member], into.column, into.row, s.a, s.c, lanes, s.width, hidden
-            )  # fmt: skip
-            known_at = known.places[member] + first
-            bend(
-                moved(scores, first), hidden, used, lanes, asked, asked_at, known, known_at, v, v.places[member], s.a,
-                s.has_keys,
-            )  # fmt: skip
+            fill(moved(scores, first), lanes, zero)
+            row = lanes if count > 0 else 0
+            fill(hidden, lanes, zero)
+            for u in range(0, s.a, UNITS):
+                units = min(UNITS, s.a - u)
+                if count > 0:
+                    multiply(
+                        hidden, found, into, into_at + u * into.column, into.column, into.row, units, count, lanes,
+                        s.width, hidden,
+                    )  # fmt: skip
+                bend(
+                    moved(scores, first), lanes, asked.memory, asked_at + u * asked.column, asked.column,
+                    moved(known.memory, known.places[member] + first + u * known.row), known.row, hidden, row,
+                    v.memory, v_at + u * v.column, v.column, units,
+                )  # fmt: skip
 
-    def agree(w, seen, packed, context, query, query_at, last, last_at, agent, agent_at, s):
-        """The score of a transition agent, without its bias."""
-        for x in range(s.e):
-            context[x] = zero
-        for j in range(s.n):
-            for x in range(s.e):
-                number = packed[j * s.lanes + x]
-                context[x] += w[j] * number if (seen[j] != 0) | (number - number == zero) else zero
+    def agree(w, seen, heard, at, n):
+        """What a transition agent hears of the keys that are read; nothing of hidden ones."""
         total = zero
-        for x in range(s.e):
-            total += context[x] * agent.memory[agent_at + x * agent.column]
-        agent_at += s.e * agent.column
-        for x in range(s.o):
-            total += last.memory[last_at + x * last.column] * agent.memory[agent_at + x * agent.column]
-        agent_at += s.o * agent.column
-        for x in range(s.p):
-            total += query.memory[query_at + x * query.column] * agent.memory[agent_at + x * agent.column]
+        for j in range(n):
+            number = heard.memory[at + j * heard.column]
+            total += w[j] * number if (seen[j] != 0) | (number - number == zero) else zero
         return total
 
-    open_shape, score, agree = part(open_shape, of), part(score, of), part(agree, of)
+    open_shape, score, agree = part(open_shape, of), part(score, of), part(agree, of, reassociate=True)
 
     def scored_steps(start, stop, operands, scratch, results):
         asked, known, conv = open_matrix(operands, ASKED), open_matrix(operands, KNOWN), open_matrix(operands, CONV)
@@ -178,9 +163,7 @@ def build_scored_steps(real: Real) -> Any:
             open_matrix(operands, BEFORE), open_matrix(operands, SHIFT), open_matrix(operands, VALUE)
         )  # fmt: skip
         dynamic, prior = open_matrix(operands, DYNAMIC), open_matrix(operands, PRIOR)
-        query, output_before, agent = (
-            open_matrix(operands, QUERY), open_matrix(operands, LAST), open_matrix(operands, AGENT)
-        )  # fmt: skip
+        heard, spoken = open_matrix(operands, HEARD), open_matrix(operands, SPOKEN)
         moves, numbers, weights = (
             open_matrix(operands, MOVE), open_matrix(operands, NUMBERS), open_matrix(operands, WEIGHTS)
         )  # fmt: skip
@@ -188,18 +171,19 @@ def build_scored_steps(real: Real) -> Any:
             open_matrix(operands, AGENTS), open_matrix(operands, NEXT), steps.open_mask(operands, MASK)
         )  # fmt: skip
         s = open_shape(results)
-        past, rows, kernels, features = reals(scratch[0]), reals(scratch[1]), reals(scratch[2]), reals(scratch[3])
+        behind, rows, kernels, features = reals(scratch[0]), reals(scratch[1]), reals(scratch[2]), reals(scratch[3])
+        past = moved(behind, s.width)
         hidden, kept, last, total = reals(scratch[4]), reals(scratch[5]), reals(scratch[6]), reals(scratch[7])
         spare, seen = reals(scratch[8]), bytes_at(scratch[9])
         packed, sums = reals(scratch[10]), reals(scratch[11])
         sizes = (s.n, s.e, s.lanes, s.width, s.finite)
         reach, aside = s.n + s.k + VECTORS * s.width, s.k // 2
-        b_v, scale, floor = numbers.memory[B_V], numbers.memory[SCALE], numbers.memory[FLOOR]
-        smooth, b_agent = numbers.memory[SMOOTH], numbers.memory[B_AGENT]
+        b_v, scale = numbers.memory[B_V], numbers.memory[SCALE]
+        floor, smooth = numbers.memory[FLOOR], numbers.memory[SMOOTH]
         for member in range(start, stop):
             output = moved(reals(results[0]), member * s.m * s.e)
             steps.take(packed, value, member, s.n, s.e, s.lanes)
-            fill(past, s.h * reach, zero)
+            fill(behind, s.width + s.h * reach, zero)
             fill(kernels, s.c * s.h * s.k, zero)
             place_kernels(
                 kernels, conv, conv.places[member], conv.row, 0, s.c - s.dynamic, s.h, s.fixed, s.k
@@ -242,20 +226,17 @@ def build_scored_steps(real: Real) -> Any:
                     weighing.forward(w, moved(past, aside), spare, seen, stay, go, smooth, floor, s.n)
                     if s.agent:
                         move = sigmoid(
-                            agree(
-                                w, seen, packed, sums, query, query.places[member] + i * query.row, output_before,
-                                output_before.places[member] + i * output_before.row, agent, agent.places[member], s,
-                            )
-                            + b_agent
-                        )  # fmt: skip
+                            agree(w, seen, heard, heard.places[member], s.n)
+                            + spoken.memory[spoken.places[member] + i * spoken.row]
+                        )
                 for j in range(s.n):
                     last[j] = w[j]
                     total[j] += w[j]
                 if (i % ROWS == ROWS - 1) | (i == s.m - 1):
                     first = i // ROWS * ROWS
-                    steps.read(output, sums, kept, packed, value, mask, member, first, i + 1 - first, sizes)
                     if s.wanted:
                         steps.keep(weights, member, kept, first, i + 1 - first, s.n)
+                    steps.read(output, sums, kept, packed, value, mask, member, first, i + 1 - first, sizes)
             following.memory[following.places[member]] = move
 
     return kernel(scored_steps, f"scored-steps-{real.dtype}")

@@ -30,7 +30,8 @@ class Steps(NamedTuple):
     take: Any
     """take(packed, value, member, n, e, lanes): the values by rows of whole vectors, zeros behind."""
     read: Any
-    """read(output, sums, weights, packed, value, mask, member, first, count, sizes): the outputs of some steps."""
+    """read(output, sums, weights, packed, value, mask, member, first, count, sizes): the outputs of some steps; their
+    weights are used up. There are `room_of_sums` sums."""
     keep: Any
     """keep(target, member, weights, first, count, n): write the weights of some steps into a matrix."""
     share: Any
@@ -61,6 +62,11 @@ def values_of(value: Array, mask: Array | None) -> Values:
     return Values(n, e, -(-e // width) * width, width, int(finite))
 
 
+def room_of_sums(lanes: int) -> int:
+    """Return how many numbers the sums of some steps take."""
+    return ROWS * (lanes + 1)
+
+
 def lay_mask(mask: Array | None, batch: tuple[int, ...]) -> Laid:
     """Lay a mask out; none is a single True."""
     return lay(np.ones((1, 1), dtype=bool) if mask is None else mask, batch)
@@ -76,8 +82,11 @@ def lay_result(result: Array | None, batch: tuple[int, ...], dtype: np.dtype[Any
 @cache
 def steps_of(real: Real) -> Steps:
     """Make the parts of one precision."""
-    zero, infinity, sums = real.number(0), real.number(np.inf), sums_of(real)
+    zero, one, infinity, sums = real.number(0), real.number(1), real.number(np.inf), sums_of(real)
     of, gradual = str(real.dtype), sums.gradual
+    info = np.finfo(real.dtype)
+    normal, large = real.number(info.smallest_normal), real.number(np.sqrt(info.smallest_normal))
+    lift, lowered = real.number(2.0 ** (info.maxexp // 2)), real.number(2.0 ** -(info.maxexp // 2))
 
     def open_mask(table, index):
         at = FIELDS * index
@@ -112,8 +121,29 @@ def steps_of(real: Real) -> Steps:
 
     careful = part(careful, of)
 
+    def settle(w, n):
+        """Keep products normal, since others take a hundred times as long; what the sum is to be multiplied with.
+
+        Beside a large weight one that is no normal number counts as 0; small ones are all lifted.
+        """
+        top = zero
+        for j in range(n):
+            top = w[j] if w[j] > top else top
+        if (top == zero) | (top > large):
+            for j in range(n):
+                w[j] = zero if abs(w[j]) < normal else w[j]
+            return one
+        for j in range(n):
+            w[j] *= lift
+        return lowered
+
+    settle = part(settle, of)
+
     def read(output, sums, weights, packed, value, mask, member, first, count, sizes):
         n, e, lanes, width, finite = sizes
+        factors = moved(sums, count * lanes)
+        for r in range(count):
+            factors[r] = settle(moved(weights, r * n), n) if finite else one
         if finite:
             multiply(
                 sums, packed, Matrix(weights, value.places, n, 1), 0, n, 1, count, n, lanes, width, sums
@@ -124,7 +154,7 @@ def steps_of(real: Real) -> Steps:
                 careful(moved(sums, r * lanes), moved(weights, r * n), packed, mask, at, n, lanes)
         for r in range(count):
             for x in range(e):
-                output[(first + r) * e + x] = sums[r * lanes + x]
+                output[(first + r) * e + x] = sums[r * lanes + x] * factors[r]
 
     def keep(target, member, weights, first, count, n):
         for r in range(count):

@@ -1,12 +1,17 @@
 """How attentions that move turn the scores of a step into weights, on the CPU; in place, a vector of keys at a time.
 
-Bound by: an exponential per key, and for forward attention two logarithms, beside the hidden units of a score.
+Forward attention multiplies where the reference adds logarithms: exponentials are taken relative to the largest score
+of a key that is reached at all, and what has reached a key is lifted by 2^60, so that a product is a normal number also
+where what has reached its key is hardly one.
+
+Bound by: an exponential or two per key, beside the hidden units of a score.
 Differs from the reference by rounding: a prior multiplies exponentials where the reference adds its logarithm.
 """
 
-import math
 from functools import cache
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..compile import part
 from ..probabilistic.sums import sums_of
@@ -24,13 +29,14 @@ class Weighing(NamedTuple):
     multiply: Any
     """multiply(w, factors, seen, floor, n): the softmax, times factors of at least `floor`, as shares."""
     forward: Any
-    """forward(w, past, logs, seen, stay, go, smooth, least, n): the softmax of keys that are reached; logs scratch."""
+    """forward(w, past, reached, seen, stay, go, smooth, least, n): the softmax of keys that are reached; before the
+    first key of the past stands a 0, `reached` is scratch."""
 
 
 @cache
 def weighing_of(real: Real) -> Weighing:
     """Make the parts of one precision."""
-    zero, one = real.number(0), real.number(1)
+    zero, one, infinity, lift = real.number(0), real.number(1), real.number(np.inf), real.number(2.0**60)
     steps, sums, of = steps_of(real), sums_of(real), str(real.dtype)
     gradual = sums.gradual
 
@@ -59,15 +65,33 @@ def weighing_of(real: Real) -> Weighing:
             w[j] = gradual(w[j] - top) * factor if seen[j] else zero
         steps.divide(w, seen, n)
 
-    def forward(w, past, logs, seen, stay, go, smooth, least, n):
-        top, least = steps.fold(w, seen, n), math.log(least)
+    def mass(w, top, n):
+        total = zero
         for j in range(n):
-            logs[j] = gradual(w[j] - top)
-        total = math.log(sums.total(logs, n)) + top
+            total += gradual(w[j] - top)
+        return total
+
+    def near_top(w, reached, n):
+        """The largest score of a key that is reached."""
+        top = -infinity
         for j in range(n):
-            before = past[j - 1] if j > 0 else zero
-            x = math.log((stay * past[j] + go * before) + smooth) + (w[j] - total)
-            w[j] = least if x < least else x
-        steps.share(w, seen, n)
+            top = w[j] if (reached[j] > zero) & (w[j] > top) else top
+        return zero if top == -infinity else top
+
+    mass, near_top = part(mass, of, reassociate=True), part(near_top, of)
+
+    def forward(w, past, reached, seen, stay, go, smooth, least, n):
+        top = steps.fold(w, seen, n)
+        total = mass(w, top, n)
+        for j in range(n):
+            reached[j] = ((stay * past[j] + go * past[j - 1]) + smooth) * lift
+        near = top if least > zero else near_top(w, reached, n)
+        low, strange = least * total * lift, total - total
+        for j in range(n):
+            above = w[j] - near
+            x = reached[j] * gradual(zero if above > zero else above)  # what is above is not reached
+            x = low if x < low else x
+            w[j] = x + strange if seen[j] else zero
+        steps.divide(w, seen, n)
 
     return Weighing(part(squash, of), part(look_back, of), part(multiply, of), part(forward, of))
