@@ -21,15 +21,13 @@ from ..memory.launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import moved
 from ..real import Real
-from .given import lay_given, open_mask, reader_of, start_of
+from .given import LOUD, largest_of, lay_given, open_mask, reader_of, start_of
 from .walk import TOGETHER, walk_of
 
 __all__ = ["monotonic_alignment"]
 
 WALKING = 4
 """What a pair costs, in multiply-adds: to decide when threads pay."""
-LOUD = 2.0**-40
-"""A largest chance in the first row, beside which all that are no normal numbers add up to less than is rounded."""
 
 
 def build_alignment(real: Real) -> Any:
@@ -39,15 +37,8 @@ def build_alignment(real: Real) -> Any:
     """
     zero, open_matrix, reals = real.number(0), opener(real), real.pointer
     read, walk = reader_of(real), walk_of(real, False)
-    together, loud, normal = TOGETHER, real.number(LOUD), real.number(256 * np.finfo(real.dtype).smallest_normal)
-
-    def largest(row, n):
-        most = zero
-        for j in range(n):
-            most = row[j] if row[j] > most else most
-        return most
-
-    largest = part(largest, str(real.dtype))
+    together, loud, largest = TOGETHER, real.number(LOUD), largest_of(real)
+    normal = real.number(256 * np.finfo(real.dtype).smallest_normal)  # so that products are normal numbers too
 
     def align(alpha, chances, p, first, mask, member, m, n, hides, out, least):
         read(alpha, first, mask, 0, member, 0, n, zero)

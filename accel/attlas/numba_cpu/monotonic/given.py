@@ -15,6 +15,9 @@ from ..operands import Array, Laid, lay
 from ..pointers import Matrix, bytes_at, places_at
 from ..real import Real
 
+LOUD = 2.0**-40
+"""A largest chance of a row, beside which all that are no normal numbers add up to less than is rounded."""
+
 
 class Given(NamedTuple):
     """One call, laid out."""
@@ -58,6 +61,20 @@ def _open_mask(table):
 
 
 open_mask: Any = part(_open_mask)
+
+
+@cache
+def largest_of(real: Real) -> Any:
+    """Make largest(row, n): of numbers of at least 0."""
+    zero = real.number(0)
+
+    def largest(row, n):
+        most = zero
+        for j in range(n):
+            most = row[j] if row[j] > most else most
+        return most
+
+    return part(largest, str(real.dtype))
 
 
 @cache

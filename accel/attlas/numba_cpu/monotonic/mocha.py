@@ -26,7 +26,7 @@ from ..memory.launch import launch, opener
 from ..operands import Array
 from ..pointers import moved
 from ..real import Real
-from .given import lay_given, open_mask, reader_of
+from .given import LOUD, largest_of, lay_given, open_mask, reader_of
 from .windows import window_of
 
 __all__ = ["mocha_weights"]
@@ -54,9 +54,10 @@ class Lines(NamedTuple):
 
 @cache
 def near_of(real: Real) -> Any:
-    """Make near(out, lines, n, width, shift): the weights of a row of moderate energies."""
+    """Make near(out, lines, n, width, shift, least): the weights of a row of moderate energies; what is below `least`
+    counts as 0."""
     zero, one, exp, window = real.number(0), real.number(1), real.exp, window_of(real)
-    normal, of = real.number(np.finfo(real.dtype).smallest_normal), str(real.dtype)
+    of = str(real.dtype)
 
     def begin(energy, part, shift, n):
         for j in range(n):
@@ -64,25 +65,25 @@ def near_of(real: Real) -> Any:
             energy[j] = e
             part[j] = e
 
-    def share(turned, alpha, total, n):
+    def share(turned, alpha, total, n, least):
         """Divide, last one first: a window that begins at j then ends there."""
         for j in range(n):
             share = alpha[j] / (one if total[j] == zero else total[j])
-            turned[n - 1 - j] = zero if abs(share) < normal else share
+            turned[n - 1 - j] = zero if abs(share) < least else share
 
-    def finish(out, energy, total, n):
+    def finish(out, energy, total, n, least):
         for j in range(n):
             weight = energy[j] * total[n - 1 - j]
-            out[j] = zero if abs(weight) < normal else weight
+            out[j] = zero if abs(weight) < least else weight
 
     begin, share, finish = part(begin, of), part(share, of), part(finish, of)
 
-    def near(out, lines, n, width, shift):
+    def near(out, lines, n, width, shift, least):
         begin(lines.energy, lines.a, shift, n)
         window(lines.c, lines.a, lines.b, n, width)
-        share(lines.a, lines.alpha, lines.c, n)
+        share(lines.a, lines.alpha, lines.c, n, least)
         window(lines.c, lines.a, lines.b, n, width)
-        finish(out, lines.energy, lines.c, n)
+        finish(out, lines.energy, lines.c, n, least)
 
     return part(near, of)
 
@@ -173,6 +174,7 @@ def build_mocha(real: Real) -> Any:
     """
     zero, infinity, open_matrix, reals = real.number(0), real.number(np.inf), opener(real), real.pointer
     read, near, far = reader_of(real), near_of(real), far_of(real)
+    largest, loud, normal = largest_of(real), real.number(LOUD), real.number(np.finfo(real.dtype).smallest_normal)
     most = real.number(NEAR[real.dtype.itemsize])
     half = real.number(NEAR[real.dtype.itemsize] / 2)
     of = str(real.dtype)
@@ -217,7 +219,7 @@ def build_mocha(real: Real) -> Any:
                 low, shift = span(lines.energy, n)
                 moderate = shift - low <= half
             if moderate:
-                near(row, lines, n, width, shift)
+                near(row, lines, n, width, shift, normal if largest(lines.alpha, n) > loud else zero)
             else:
                 far(row, lines, n, width)
             if hides:

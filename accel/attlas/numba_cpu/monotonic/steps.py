@@ -51,13 +51,13 @@ class Values(NamedTuple):
     """e in whole vectors."""
     width: int
     finite: int
-    """Whether no hidden value can be NaN or infinite."""
+    """Whether no value can be NaN or infinite."""
 
 
 def values_of(value: Array, mask: Array | None) -> Values:
     """Return how the values of a call are summed."""
     width = lanes_of(value.dtype)
-    finite = mask is None or bool(np.isfinite(lean(value).sum()))
+    finite = bool(np.isfinite(lean(value).sum()))
     n, e = value.shape[-2:]
     return Values(n, e, -(-e // width) * width, width, int(finite))
 
@@ -110,7 +110,7 @@ def steps_of(real: Real) -> Steps:
                 packed[j * lanes + x] = zero
 
     def careful(sums, weights, packed, mask, at, n, lanes):
-        """The sum of one step, in the same order, without what is hidden and no number."""
+        """The sum of one step, in the same order, without what is hidden; any weight makes an infinite value felt."""
         for x in range(lanes):
             sums[x] = zero
         for j in range(n):
