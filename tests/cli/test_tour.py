@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from html.parser import HTMLParser
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from attlas_ref.testing.budget import error_in_budgets, high_and_lows
 pytestmark = pytest.mark.xdist_group("tour")  # one tour for all of them
 
 LAYERS, HEADS = (1, 4), (2, 7, 11)
+SHOWN = {"softmax_attention", "sigmoid_attention", "hopfield_attention", "structural_prior_attention"}
 
 
 def words_by_words(record) -> bool:
@@ -36,11 +38,16 @@ def words_by_words(record) -> bool:
     return np.shape(getattr(result, "weights", None)) == (1, 1, 134, 134)
 
 
+STOPS = [r for index, r in enumerate(on_the_tour()) if index % 8 == 0 or r.name in SHOWN]
+"""A part of the tour, which `make tour` takes as a whole: each family, and what some tests speak of."""
+
+
 @pytest.fixture(scope="module")
 def toured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tour") / "new"
     command = ["tour", "--output", folder, "--layers", "1,4", "--heads", "2,7,11"]
-    result = CliRunner().invoke(app, list(map(str, command)))
+    with mock.patch("attlas.tour.run.all_records", return_value=STOPS):
+        result = CliRunner().invoke(app, list(map(str, command)))
     return result, (folder / "attlas.html").read_text(encoding="utf-8")
 
 
@@ -54,7 +61,7 @@ def test_tour_passes_and_prints_every_formulation_on_every_engine(toured):
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     rows = [line.split()[:2] for line in result.stdout.splitlines()]
-    for record in on_the_tour():
+    for record in STOPS:
         for engine in engines_for(record):
             assert [record.name, engine.name] in rows
     assert max(map(len, result.stdout.splitlines()[:-1])) <= 80  # the last line is the report's path
@@ -67,13 +74,13 @@ def test_tour_visits_everything_but_utilities():
 def test_report_names_every_formulation_engine_and_word(toured, data):
     text = toured[1]
     table = text[text.index("<tbody>") : text.index("</tbody>")]
-    for record in on_the_tour():
+    for record in STOPS:
         assert table.count(f"<code>{record.name}</code>") == len(engines_for(record))
     assert all(engine.name in table for engine in engines_here())
     assert data["words"] == alice().tokens.tolist()
     shown = [entry["name"] for entry in data["formulations"]]
-    assert shown == [record.name for record in on_the_tour() if words_by_words(record)]
-    assert {"softmax_attention", "sigmoid_attention", "hopfield_attention", "structural_prior_attention"} <= set(shown)
+    assert shown == [record.name for record in STOPS if words_by_words(record)]
+    assert set(shown) >= SHOWN
 
 
 class Links(HTMLParser):
