@@ -8,7 +8,6 @@ include, and the navigation that `mkdocs.yml` inherits. The lessons are executed
 
 import json
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from generator import atlas, explorer, pages, tables, text
 from generator.kept import kept, key_of
 from generator.lessons import write_lessons
 from generator.navigation import navigation
+from rich.console import Console
+from rich.progress import track
 
 from attlas_ref.records import FAMILIES, all_records
 
@@ -56,13 +57,11 @@ def draw_figures() -> dict[str, str]:
     wanted |= {name: (draw, ATLAS) for name, draw in COMPARISONS.items()}
     key = key_of(sorted((DOCS / "figures").rglob("*.py")))
     captions = {}
-    for name, (draw, page) in wanted.items():
+    for name, (draw, page) in track(wanted.items(), "figures", console=Console(stderr=True)):
         for theme in THEMES:
             made = partial(figure_as_text, draw, theme)
             captions[name], image = json.loads(kept(f"{name}-{theme.name}.json", key, made))
             write(page / "figures" / f"{name}-{theme.name}.svg", image)
-        print(f"\rfigures: {len(captions)} of {len(wanted)}", end="", file=sys.stderr)
-    print(file=sys.stderr)
     return captions
 
 
