@@ -7,7 +7,8 @@ import numpy as np
 
 from .case import Case, Goal, Group
 
-POINTER = (Goal(5.0, ("torch", "clamped")), Goal(1.0, ("loop",)))
+POINTER = (Goal(5.0, ("torch",)), Goal(1.0, ("loop",)))
+"""The clamped form is timed beside them, but computes something else: see the page."""
 LOOP = (Goal(1.0, ("loop",)),)
 DOT = {"score": "dot", "w_query": None, "w_key": None, "v": None}
 """Energies that cost one product; additive ones would hide the pointer behind their hidden layer."""
@@ -42,7 +43,7 @@ CHUNKS = Group(
         *(
             Case("mocha_attention", {"m": m, "n": n, "d": 64, "c": 64, "e": 64}, batch=(b,),
                  options={"chunk_size": 8, **DOT}, rivals=("torch", "clamped"),
-                 goals=(Goal(5.0, ("torch", "clamped")),))
+                 goals=(Goal(5.0, ("torch",)),))
             for b, m, n in ((32, 128, 512), (8, 256, 1024))
         ),
     ),

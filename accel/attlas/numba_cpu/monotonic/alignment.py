@@ -21,7 +21,7 @@ from ..memory.launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import moved
 from ..real import Real
-from .given import LOUD, largest_of, lay_given, open_mask, reader_of, start_of
+from .given import lay_given, loud_of, open_mask, reader_of, start_of
 from .walk import TOGETHER, walk_of
 
 __all__ = ["monotonic_alignment"]
@@ -37,7 +37,7 @@ def build_alignment(real: Real) -> Any:
     """
     zero, open_matrix, reals = real.number(0), opener(real), real.pointer
     read, walk = reader_of(real), walk_of(real, False)
-    together, loud, largest = TOGETHER, real.number(LOUD), largest_of(real)
+    together, is_loud = TOGETHER, loud_of(real)
     normal = real.number(256 * np.finfo(real.dtype).smallest_normal)  # so that products are normal numbers too
 
     def align(alpha, chances, p, first, mask, member, m, n, hides, out, least):
@@ -61,7 +61,7 @@ def build_alignment(real: Real) -> Any:
         for member in range(start, stop):
             found = moved(out, member * m * n)
             align(alpha, chances, p, first, mask, member, m, n, hides, found, normal)
-            if m > 0 and largest(found, n) < loud:
+            if m > 0 and not is_loud(found, n):
                 align(alpha, chances, p, first, mask, member, m, n, hides, found, zero)
 
     return kernel(alignment, f"monotonic-alignment-{real.dtype}")

@@ -16,7 +16,7 @@ from ..pointers import Matrix, bytes_at, places_at
 from ..real import Real
 
 LOUD = 2.0**-40
-"""A largest chance of a row, beside which all that are no normal numbers add up to less than is rounded."""
+"""A chance beside which all in a matrix that are no normal numbers add up to less than is rounded."""
 
 
 class Given(NamedTuple):
@@ -64,17 +64,17 @@ open_mask: Any = part(_open_mask)
 
 
 @cache
-def largest_of(real: Real) -> Any:
-    """Make largest(row, n): of numbers of at least 0."""
-    zero = real.number(0)
+def loud_of(real: Real) -> Any:
+    """Make is_loud(row, n): whether some number is larger than `LOUD`."""
+    most = real.number(LOUD)
 
-    def largest(row, n):
-        most = zero
+    def is_loud(row, n):
+        count = 0  # whole numbers are counted in vectors
         for j in range(n):
-            most = row[j] if row[j] > most else most
-        return most
+            count += 1 if row[j] > most else 0
+        return count > 0
 
-    return part(largest, str(real.dtype))
+    return part(is_loud, str(real.dtype))
 
 
 @cache

@@ -26,7 +26,7 @@ from ..memory.launch import launch, opener
 from ..operands import Array
 from ..pointers import moved
 from ..real import Real
-from .given import LOUD, largest_of, lay_given, open_mask, reader_of
+from .given import lay_given, loud_of, open_mask, reader_of
 from .windows import window_of
 
 __all__ = ["mocha_weights"]
@@ -174,7 +174,7 @@ def build_mocha(real: Real) -> Any:
     """
     zero, infinity, open_matrix, reals = real.number(0), real.number(np.inf), opener(real), real.pointer
     read, near, far = reader_of(real), near_of(real), far_of(real)
-    largest, loud, normal = largest_of(real), real.number(LOUD), real.number(np.finfo(real.dtype).smallest_normal)
+    is_loud, normal = loud_of(real), real.number(np.finfo(real.dtype).smallest_normal)
     most = real.number(NEAR[real.dtype.itemsize])
     half = real.number(NEAR[real.dtype.itemsize] / 2)
     of = str(real.dtype)
@@ -219,7 +219,7 @@ def build_mocha(real: Real) -> Any:
                 low, shift = span(lines.energy, n)
                 moderate = shift - low <= half
             if moderate:
-                near(row, lines, n, width, shift, normal if largest(lines.alpha, n) > loud else zero)
+                near(row, lines, n, width, shift, normal if is_loud(lines.alpha, n) else zero)
             else:
                 far(row, lines, n, width)
             if hides:
