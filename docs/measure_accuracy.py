@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attlas import set_num_threads
-from attlas.bench.draw import member
 from attlas.bench.machine import machine
 from attlas_ref.contract.results import flat
 from attlas_ref.records import Record, all_records

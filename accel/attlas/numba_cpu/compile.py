@@ -35,6 +35,8 @@ from numba.core import serialize
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 
+from ..threads import undisturbed
+
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "fastmath": {"contract"}}
 """Contract: a * b + c may be one rounding instead of two. Nothing that assumes finite numbers, and no reordering: the
 kernels fix the order of their sums, and the exponential relies on (x + big) - big."""
@@ -65,9 +67,13 @@ def kernel(function: Callable[..., Any], name: str) -> Any:
 def ready(kernel: Any) -> Any:
     """Return a kernel, compiled or loaded."""
     if not kernel.overloads:
-        with lock:
-            kernel.compile(SIGNATURE)
+        undisturbed(_compile, kernel)
     return kernel
+
+
+def _compile(kernel: Any) -> None:
+    with lock:
+        kernel.compile(SIGNATURE)
 
 
 def part(function: Callable[..., Any], of: str = "", inline: bool = False, reassociate: bool = False) -> Any:
