@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import Levels, Partial, parse_signature
+from ..contract import Indices, Levels, Partial, parse_signature
 from ..contract.results import flat
 from ..contract.signature import in_line
 from ..records import Record, find
@@ -40,7 +40,6 @@ def changed(call: Call, change: Callable[[Any, Any], Any], parts: int = 2) -> Ca
         if isinstance(value, tuple):
             of_arrays = any(hasattr(part, "shape") or isinstance(part, tuple) for part in value)
             return tuple(map(one, value, core)) if of_arrays else value
-        value = np.asarray(value) if isinstance(value, list) and core else value  # indices
         return change(value, core) if hasattr(value, "shape") else value
 
     cores: dict[str, Any] = {
@@ -50,8 +49,12 @@ def changed(call: Call, change: Callable[[Any, Any], Any], parts: int = 2) -> Ca
     for name, option in record.options.items():
         if isinstance(option, Levels):
             cores[name] = ((("nodes", option.width), ("nodes",)),) * len(call.options.get(name) or ())
+    options = {
+        name: np.asarray(value) if isinstance(value, list) and isinstance(record.options[name], Indices) else value
+        for name, value in call.options.items()
+    }
     arrays = tuple(map(one, call.arrays, parse_signature(record.signature, parts).inputs))
-    return Call(call.name, arrays, {name: one(value, cores[name]) for name, value in call.options.items()})
+    return Call(call.name, arrays, {name: one(value, cores[name]) for name, value in options.items()})
 
 
 def of_members(record: Record, result: Any) -> list[Any]:
