@@ -181,8 +181,12 @@ def growth(case: Growth) -> tuple[dict[str, Any], str]:
     bytes_ = [max(grown(case.name, sizes_of(size), case.options), 2**17) for size in counts]
     entry = {
         **{key: value for key, value in asdict(case).items() if key in ("time", "memory")},
-        **{"letters": list(case.letters), "counts": counts, "seconds": times, "bytes": bytes_},
-        **{"fitted_time": slope(counts, times), "fitted_memory": slope(counts, bytes_)},
+        "letters": list(case.letters),
+        "counts": counts,
+        "seconds": times,
+        "bytes": bytes_,
+        "fitted_time": slope(counts, times),
+        "fitted_memory": slope(counts, bytes_),
     }
     # Fixed costs make small sizes dearer: a slope may be lower than stated, never higher.
     problems = [

@@ -6,6 +6,7 @@ that are written exist. On a GPU an array that large cannot be had for nothing, 
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def holes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[np.memmap[Any, A
     path.unlink()
 
 
-def _placed(array: Any, axis: int, memory: Any, number: int, stretched: bool) -> Any:
+def _placed(axis: int, memory: Any, stretched: bool, array: Any, number: int) -> Any:
     """Lay an array out with one axis stretched, beyond 2^31 elements or just to twice its length."""
     size = array.shape[axis]
     steps = [0] * array.ndim
@@ -73,11 +74,7 @@ def test_places_beyond_31_bits(name: str, holes: Any) -> None:
     for axis in (-3, -2, -1):
         results = []
         for stretched in (False, True):
-            laid = _laid_out(
-                call,
-                axis,
-                lambda array, number, s=stretched: _placed(array, axis, holes, number, s),  # type: ignore[misc]
-            )
+            laid = _laid_out(call, axis, partial(_placed, axis, holes, stretched))
             found = laid.by(lambda name, *arrays, **options: getattr(attlas, name)(*arrays, **options))
             results.append([np.asarray(part).tobytes() for part in flat(found)])
         assert results[0] == results[1], f"axis {axis}"
