@@ -138,7 +138,7 @@ def blocked():
     def work(first, stop):
         assert threading.get_ident() != main  # in a kernel no signal would reach it
         entered.set()
-        release.wait()
+        release.wait(20)
         ended.set()
     return work
 
@@ -182,7 +182,7 @@ made = []
 
 def half_made():
     entered.set()
-    release.wait()
+    release.wait(20)
     made.append(1)
 
 interrupted(lambda: undisturbed(half_made))

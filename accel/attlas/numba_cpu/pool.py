@@ -13,13 +13,11 @@ chunk and nobody is waited for: what has begun runs to its end in the background
 """
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from itertools import count
 from queue import SimpleQueue
-from types import FrameType
 
 Work = Callable[[int, int], None]
 """Computes the tasks from the first number up to, not including, the second."""
@@ -34,7 +32,7 @@ class _Job:
     There is no lock in which an interrupt could leave it: the counters are single steps to the interpreter.
     """
 
-    def __init__(self, tasks: int, chunk: int, worker: Callable[[], Work], context: Context, held: FrameType) -> None:
+    def __init__(self, tasks: int, chunk: int, worker: Callable[[], Work], context: Context) -> None:
         self.tasks = tasks
         self.chunk = chunk
         self.chunks = -(-tasks // chunk)
@@ -44,8 +42,6 @@ class _Job:
         self.error: BaseException | None = None
         self.unfinished = threading.Lock()
         self.unfinished.acquire()
-        # Kernels know arrays by their addresses; the frames of the call own all of them.
-        self.held: FrameType | None = held
 
     def join(self) -> None:
         """Take part until no chunk is left; after an error the rest is only counted."""
@@ -148,15 +144,15 @@ def run(tasks: int, worker: Callable[[], Work], threads: int, multiply_adds: int
     chunk = tasks // (threads * 8)
     if interruptible:
         chunk = min(chunk, tasks * LONG // multiply_adds)
-    job = _Job(tasks, max(1, chunk), worker, copy_context(), sys._getframe(1))
+    job = _Job(tasks, max(1, chunk), worker, copy_context())
     try:
         _helpers.offer(job, threads - 1)
         if not (interruptible and _start(job.join_in_context)):
             job.join()
         job.wait()
     except BaseException as error:
+        # Kernels know arrays by their addresses; with the error its frames are kept, which own all of them.
         job.error = error
         raise
-    job.held = None
     if job.error is not None:
         raise job.error
