@@ -72,5 +72,8 @@ def undisturbed(function: Callable[..., T], *args: Any) -> T:
             outcome.set_exception(error)
 
     # What NumPy warns of is a matter of the context.
-    threading.Thread(target=contextvars.copy_context().run, args=(call,), name="attlas", daemon=True).start()
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(call,), name="attlas", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)  # a signal just before the wait would be seen only after it
     return outcome.result()
