@@ -75,5 +75,5 @@ def undisturbed(function: Callable[..., T], *args: Any) -> T:
     thread = threading.Thread(target=contextvars.copy_context().run, args=(call,), name="attlas", daemon=True)
     thread.start()
     while thread.is_alive():
-        thread.join(0.1)  # a signal just before the wait would be seen only after it
+        thread.join(0.05)  # a signal just before the wait would be seen only after it
     return outcome.result()

@@ -64,7 +64,7 @@ class _Job:
 
     def wait(self) -> None:
         """Wait for the chunks that others have begun."""
-        while not self.unfinished.acquire(timeout=0.1):  # a signal just before the wait would be seen only after it
+        while not self.unfinished.acquire(timeout=0.05):  # a signal just before the wait would be seen only after it
             pass
 
 
