@@ -78,7 +78,11 @@ GROWTHS = (
 )
 
 LARGE: dict[str, dict[str, int]] = {
-    **{record.name: {"m": 2, "n": 10**6, "d": 4, "e": 4} for record in all_records() if is_dense(record) and "numba" in record.engines},
+    **{
+        record.name: {"m": 2, "n": 10**6, "d": 4, "e": 4}
+        for record in all_records()
+        if is_dense(record) and "numba" in record.engines
+    },
     "prefix_attention": {"n": 10**6, "d": 8, "e": 8},
     "titans_memory": {"n": 10**6, "d": 8, "e": 8},
     "fastmax_attention": {"m": 10**6, "n": 10**6, "d": 4, "e": 4},
