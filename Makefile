@@ -15,7 +15,7 @@ BASE := $(call installed,base)
 PEERS := $(VENV)/.installed-dev-peers
 ZENSICAL := $(VENV)/.installed-dev-zensical
 
-.PHONY: help tour test simulator doctest lint format docs zensical serve bench thorough fuzz clean
+.PHONY: help tour test simulator doctest lint format docs zensical serve bench large thorough fuzz clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -59,6 +59,9 @@ bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes
 	for suite in dense memory kronecker probabilistic alignment; do \
 		$(BIN)/attlas bench --suite $$suite --write docs/benchmarks/$$suite.json || exit 1; \
 	done
+
+large: $(DEV)  ## Measure interrupts, leaks, calls with a million tokens and growth; write docs/benchmarks/promises.json
+	$(BIN)/python docs/measure_promises.py
 
 thorough: $(DEV)  ## The tests of `make test` with five times the draws, every kernel for every generation of GPUs
 	ATTLAS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

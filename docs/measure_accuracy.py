@@ -1,24 +1,21 @@
 """Measure how far the engines are from the references: `python docs/measure_accuracy.py`, a good quarter of an hour.
 
 Writes `docs/benchmarks/accuracy.json`, from which the page on accuracy is made: for every formulation, engine and dtype
-the largest error in units in the last place and in budgets, and which results are equal to the last bit when the call
-is repeated, when there are other threads, and when the rest of the batch is not there. What the file holds already is
-not measured again, unless it is named: `python docs/measure_accuracy.py softmax_attention`. The CUDA kernels run in
-Numba's simulator, in a process of their own: `NUMBA_ENABLE_CUDASIM=1 python docs/measure_accuracy.py` adds them.
+the largest error in units in the last place and in budgets. What the file holds already is not measured again, unless
+it is named: `python docs/measure_accuracy.py softmax_attention`. The CUDA kernels run in Numba's simulator, in a
+process of their own: `NUMBA_ENABLE_CUDASIM=1 python docs/measure_accuracy.py` adds them.
 """
 
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attlas import set_num_threads
-from attlas.bench.draw import member
 from attlas.bench.machine import machine
 from attlas_ref.contract.results import flat
 from attlas_ref.records import Record, all_records
@@ -56,7 +53,7 @@ def main() -> None:
 
 
 def measured(engines: Sequence[Candidate], record: Record) -> dict[str, dict[str, Any]]:
-    """Return the errors by dtype and the equalities of one formulation, for each engine."""
+    """Return the errors by dtype of one formulation, for each engine."""
     simulated = "simulator" in engines[0].name
     entries: dict[str, dict[str, Any]] = {engine.name: {} for engine in engines}
     for dtype in DTYPES:
@@ -68,10 +65,6 @@ def measured(engines: Sequence[Candidate], record: Record) -> dict[str, dict[str
         for engine in engines:
             errors = [errors_of(engine, call, *known) for call, known in zip(calls, exact, strict=True)]
             entries[engine.name][dtype] = {name: max(error[name] for error in errors) for name in ("ulp", "budgets")}
-    call = drawn(record, "float32", SIZES)[0]
-    for engine in engines:
-        if engine.name != "reference" and not simulated:
-            entries[engine.name]["equal"] = {name: equal(engine, record, call) for name, equal in EQUALITIES.items()}
     return entries
 
 
@@ -110,44 +103,6 @@ def ulp(actual: Any, high: Any, lows: Sequence[Any]) -> float:
     with np.errstate(invalid="ignore"):
         error, size = largest(actual.astype(float) - high), largest(high)
     return float(np.divide(error, unit(dtype) * size, out=np.zeros_like(error), where=size > 0).max(initial=0))
-
-
-def bits(result: Any) -> list[bytes]:
-    """Return every bit of a result."""
-    return [np.ascontiguousarray(part).tobytes() for part in flat(result)]
-
-
-def repeated(engine: Candidate, record: Record, call: Call) -> bool:
-    """Whether the same call gives the same bits again."""
-    return bits(call.by(engine)) == bits(call.by(engine))
-
-
-def on_one_thread(engine: Candidate, record: Record, call: Call) -> bool:
-    """Whether one thread gives the bits of four."""
-    results = []
-    for threads in (1, 4):
-        set_num_threads(threads)
-        results.append(bits(call.by(engine)))
-    set_num_threads(None)
-    return results[0] == results[1]
-
-
-def alone(engine: Candidate, record: Record, call: Call) -> bool | None:
-    """Whether the last member of a batch gets the same bits alone; None where a result stands for the whole batch."""
-    if record.pools_batch or record.pooled or record.outputs is not None:
-        return None
-    whole, single = flat(call.by(engine)), flat(member(call, (2,)).by(engine))
-    shapes = [(np.shape(one)[1:], np.shape(other)) for one, other in zip(whole, single, strict=True)]
-    if any(one != other for one, other in shapes):
-        return None
-    return bits(tuple(np.asarray(part)[-1] for part in whole)) == bits(tuple(single))
-
-
-EQUALITIES: dict[str, Callable[[Candidate, Record, Call], bool | None]] = {
-    "repeated": repeated,
-    "threads": on_one_thread,
-    "batch": alone,
-}
 
 
 if __name__ == "__main__":

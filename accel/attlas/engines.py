@@ -8,9 +8,12 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from attlas_ref.records import ENGINES, Record
+
+from .threads import undisturbed
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,13 @@ class Engine:
             able = ", ".join(record.engines) or "none"
             raise NotImplementedError(f"{record.name}: the engine {self.name} does not compute it (engines: {able})")
         if record.kind == "C":
-            composite = getattr(importlib.import_module(f"attlas.composites.{record.family}"), record.name)
-            return functools.partial(composite, Place(self))
-        return getattr(importlib.import_module(f"{self.package}.{record.family}"), record.name)
+            return functools.partial(getattr(_module(f"attlas.composites.{record.family}"), record.name), Place(self))
+        return getattr(_module(f"{self.package}.{record.family}"), record.name)
+
+
+@functools.cache
+def _module(name: str) -> ModuleType:
+    return undisturbed(importlib.import_module, name)
 
 
 @dataclass(frozen=True)

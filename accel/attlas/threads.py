@@ -1,6 +1,12 @@
-"""How many threads the CPU engine uses."""
+"""How many threads the CPU engine uses, and what no interrupt may cut in two."""
 
+import contextvars
 import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _chosen: int | None = None
 
@@ -45,3 +51,29 @@ def set_num_threads(threads: int | None) -> None:
     from attlas_ref.contract import Integer
 
     _chosen = Integer(low=1, optional=True).check("set_num_threads", "threads", threads)
+
+
+def undisturbed(function: Callable[..., T], *args: Any) -> T:
+    """Call a function such that Ctrl-C interrupts the wait for it, and not what it does.
+
+    A module that is half imported, or a kernel that is half compiled, could not be used again in this process. So it
+    runs in a thread of its own, which no signal reaches, and goes on there when the main thread is called away.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function(*args)
+    from concurrent.futures import Future
+
+    outcome: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function(*args))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    # What NumPy warns of is a matter of the context.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(call,), name="attlas", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)  # a signal just before the wait would be seen only after it
+    return outcome.result()

@@ -18,11 +18,6 @@ SHOWN = {
     "numba-cuda-simulator": "`numba-cuda`, simulated",
 }
 """The engines as the tables call them: what has no GPU here runs on NumPy's arrays, or thread by thread."""
-EQUAL = {
-    "repeated": "the same call again",
-    "threads": "1 thread or 4",
-    "batch": "alone or in a batch",
-}
 MISSING = "!!! note\n\n    Not measured yet: `python docs/measure_accuracy.py`."
 
 Errors = Mapping[str, Any]
@@ -63,26 +58,6 @@ def _errors(unit: str, shown: Callable[[Sequence[float]], str]) -> str:
             name = f"[{family}](atlas/{family}/index.md), {len(entries)} of {total}" if index == 0 else ""
             lines.append(f"| {name} | {SHOWN[engine]} | {cells} |")
     return "\n".join([*lines, "", _machine(found["machine"])])
-
-
-def equalities() -> str:
-    """Return how many formulations give equal bits under each change."""
-    found = report()
-    if found is None:
-        return MISSING
-    engines = [engine for engine in SHOWN if any("equal" in e for e in found["engines"].get(engine, {}).values())]
-    lines = [
-        f"| bits are equal | {' | '.join(SHOWN[engine] for engine in engines)} |",
-        f"| --- |{' ---: |' * len(engines)}",
-    ]
-    for name, words in EQUAL.items():
-        cells = []
-        for engine in engines:
-            asked = [entry["equal"][name] for entry in found["engines"][engine].values() if "equal" in entry]
-            known = [equal for equal in asked if equal is not None]
-            cells.append(f"{sum(known)} of {len(known)} formulations")
-        lines.append(f"| {words} | {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def _of(found: Mapping[str, Any], engine: str, family: str) -> list[Errors]:

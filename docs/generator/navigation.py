@@ -13,6 +13,7 @@ AFTER = (
     ("Aligning words", "alignment.md"),
     ("Engines", "engines.md"),
     ("Accuracy", "accuracy.md"),
+    ("What is promised", "promises.md"),
     ("Benchmarks", "benchmarks.md"),
     ("Teaching", "teaching.md"),
     ("API", "api.md"),

@@ -8,7 +8,7 @@ from attlas.bench.suites import SUITES
 from attlas_ref.records import FAMILIES, all_records
 from attlas_ref.testing.laws import all_laws
 
-from . import accuracy, conventions, properties, text
+from . import accuracy, conventions, promises, properties, text
 
 SEVERAL = 4
 """So many names are listed; more are counted."""
@@ -58,6 +58,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "conventions": conventions.table,
     "accuracy-ulp": accuracy.ulps,
     "accuracy-budgets": accuracy.budgets,
-    "accuracy-equal": accuracy.equalities,
+    "promises-bits": promises.bits,
+    "promises-interrupts": promises.interrupts,
+    "promises-calls": promises.calls,
+    "promises-large": promises.large,
+    "promises-growth": promises.growth,
 }
 """Name of the part, and what writes it; a page includes it as `atlas/_parts/<name>.md`."""

@@ -29,7 +29,7 @@ def convolved(x: Reals, kernel: Reals) -> Reals:
     """
     n, k = x.shape[-1], kernel.shape[-1]
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(k // 2, k // 2)])
-    windows = padded[..., np.arange(n)[:, None] + np.arange(k)]  # (..., h, n, k)
+    windows = np.take(padded, np.arange(n)[:, None] + np.arange(k), axis=-1)  # (..., h, n, k)
     return np.asanyarray(np.einsum("...hnk,...chk->...nc", windows, kernel))
 
 

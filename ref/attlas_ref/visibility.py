@@ -58,9 +58,10 @@ def weighted_sum(weights: Reals, value: Reals, visible: Booleans) -> Reals:
     >>> weighted_sum(weights, value, visible=np.array([[True, False]]))
     array([[2.]])
     """
-    tame = np.isfinite(value).all(axis=(*range(value.ndim - 2), -1))  # (n,): keys without a NaN or infinity anywhere
-    output = weights[..., tame] @ value[..., tame, :]  # (..., m, e)
-    for j in np.flatnonzero(~tame):
+    tame = np.asarray(np.all(np.isfinite(value), axis=-1))  # (..., n): keys without a NaN or infinity
+    output = np.where(tame[..., None, :], weights, 0) @ np.where(tame[..., None], value, 0)  # (..., m, e)
+    for j in np.flatnonzero(~tame.all(axis=tuple(range(tame.ndim - 1)))):
         pair = weights[..., :, j, None] * value[..., None, j, :]
-        output = output + np.where(visible[..., :, j, None], pair, 0)
+        felt = visible[..., :, j, None] & ~tame[..., None, j, None]  # by the heads and queries that see it
+        output = np.where(felt, output + pair, output)
     return output

@@ -9,10 +9,11 @@ import pytest
 
 from attlas.bench import harness, limits, machine, measure, memory, peers, report, roster, work
 from attlas.bench.contestants import Contestant, engines_here, reference_contestant
-from attlas.bench.draw import drawn_call, member
+from attlas.bench.draw import drawn_call
 from attlas_ref.records import all_records, find
 from attlas_ref.testing.budget import error_in_budgets, high_and_lows
 from attlas_ref.testing.drawn import letters_of
+from attlas_ref.testing.members import member
 
 TIMED = [record.name for record in all_records() if record.kind != "U" and record.engines]
 WITH_PEER = [record.name for record in all_records() if record.peer]
@@ -87,7 +88,7 @@ def test_ratios_are_paired_round_by_round():
 
 def test_member_is_the_last_of_the_batch():
     call = call_of("softmax_attention", batch=(2, 3), mask=np.ones((5, 7), dtype=bool))
-    one = member(call, (2, 3))
+    one = member(call, (2, 3), (-1, -1))
     np.testing.assert_array_equal(one.arrays[1], call.arrays[1][-1, -1])
     assert one.options["mask"].shape == (5, 7)
 

@@ -379,6 +379,20 @@ def test_a_call_does_not_wait_for_helpers_that_are_busy() -> None:
     slow.join()
 
 
+def test_helpers_are_as_quiet_as_the_caller() -> None:
+    both = threading.Barrier(2)
+
+    def worker() -> pool.Work:
+        def work(first: int, stop: int) -> None:
+            both.wait(10)
+            np.array([1e300]).astype(np.float32)  # an overflow, as of a bias that hides a pair
+
+        return work
+
+    with np.errstate(all="ignore"):
+        pool.run(2, worker, threads=2)
+
+
 def test_num_threads_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, num_threads: Any) -> None:
     monkeypatch.setenv("ATTLAS_NUM_THREADS", "3")
     assert threads.get_num_threads() == 3

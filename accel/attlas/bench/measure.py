@@ -9,9 +9,10 @@ import numpy as np
 from attlas_ref.records import Record
 from attlas_ref.testing.budget import error_in_budgets, high_and_lows
 from attlas_ref.testing.drawn import Call, letters_of
+from attlas_ref.testing.members import member
 
 from .contestants import Contestant, each
-from .draw import drawn_call, first_tokens, last_queries, member
+from .draw import drawn_call, first_tokens, last_queries
 from .harness import Race, race
 from .limits import Limits
 from .memory import peak_memory
@@ -107,7 +108,7 @@ def _errors(
 ) -> dict[str, float]:
     """Check the results of the last timed round, on the last member of the batch where leading axes are independent."""
     batch = () if record.pools_batch or record.pooled else batch
-    call = member(outcome.call, batch)
+    call = member(outcome.call, batch, (-1,) * len(batch))
     place: tuple[Any, ...] = (-1,) * len(batch)
     if checked is not None:
         which, count = checked

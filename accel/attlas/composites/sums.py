@@ -10,9 +10,9 @@ def weighted_sum(xp: Any, weights: Any, value: Any, visible: Any) -> Any:
     """
     if bool(xp.isfinite(value.sum())):
         return weights @ value
-    tame = xp.isfinite(value).all(axis=(*range(value.ndim - 2), value.ndim - 1))  # (n,)
-    output = weights @ xp.where(tame[:, None], value, 0)
-    for j in (j for j, finite in enumerate(tame.tolist()) if not finite):
+    tame = xp.isfinite(value).all(axis=-1)  # (..., n): another head's value does not change this one's sum
+    output = xp.where(tame[..., None, :], weights, 0) @ xp.where(tame[..., None], value, 0)
+    for j in (j for j, finite in enumerate(tame.all(axis=tuple(range(tame.ndim - 1))).tolist()) if not finite):
         pair = weights[..., :, j, None] * value[..., None, j, :]
-        output = output + xp.where(visible[..., :, j, None], pair, 0)
+        output = xp.where(visible[..., :, j, None] & ~tame[..., None, j, None], output + pair, output)
     return output

@@ -189,8 +189,8 @@ class Tiles:
         if visible is None or strange is None or not strange.any():
             return weights @ factor
         xp, width = self.xp, factor.shape[-1]
-        tame = xp.asarray(~strange)
-        result = xp.where(tame, weights, 0) @ xp.where(tame[:, None], factor, 0)
+        tame = xp.isfinite(factor).all(axis=-1)  # (..., n): another head's row does not change this one's sum
+        result = xp.where(tame[..., None, :], weights, 0) @ xp.where(tame[..., None], factor, 0)
         visible = xp.broadcast_to(visible, weights.shape)
         rows = np.flatnonzero(strange)
         # A few rows at a time, such that the products of all pairs and channels are no larger than the tile.
@@ -198,7 +198,8 @@ class Tiles:
         for few in _slices(len(rows), step):
             j = xp.asarray(rows[few])
             products = weights[..., j, None] * factor[..., None, j, :]  # (..., rows, few, width)
-            result = result + xp.where(visible[..., j, None], products, 0).sum(axis=-2)
+            felt = visible[..., j, None] & ~tame[..., None, j, None]
+            result = xp.where(felt.any(axis=-2), result + xp.where(felt, products, 0).sum(axis=-2), result)
         return result
 
 

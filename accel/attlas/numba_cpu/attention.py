@@ -8,6 +8,7 @@ import numpy as np
 from attlas_ref.contract import AttentionResult
 
 from ..layout import broadcast
+from ..threads import undisturbed
 from .compile import lock
 from .few import run_few, suits
 from .operands import Array, Problem, lay_out, over_queries
@@ -22,11 +23,16 @@ _made: dict[Any, Any] = {}
 
 def kernels_of(build: Callable[[Real], K], dtype: np.dtype[Any]) -> K:
     """The kernels of a formulation in one precision; made once."""
+    if (build, dtype) not in _made:
+        undisturbed(_make, build, dtype)
+    made: K = _made[build, dtype]
+    return made
+
+
+def _make(build: Callable[[Real], Any], dtype: np.dtype[Any]) -> None:
     with lock:
         if (build, dtype) not in _made:
             _made[build, dtype] = build(real_of(dtype))
-        made: K = _made[build, dtype]
-    return made
 
 
 def dot_scale(scale: float | None, query: Array) -> float:

@@ -38,6 +38,8 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import BaseNativeLowering, NativeLowering
 
+from ..threads import undisturbed
+
 
 class _WideLower(Lower):
     """Writes a function for LLVM, and asks it to take the widest vectors that there are.
@@ -108,9 +110,13 @@ def kernel(function: Callable[..., Any], name: str) -> Any:
 def ready(kernel: Any) -> Any:
     """Return a kernel, compiled or loaded."""
     if not kernel.overloads:
-        with lock:
-            kernel.compile(SIGNATURE)
+        undisturbed(_compile, kernel)
     return kernel
+
+
+def _compile(kernel: Any) -> None:
+    with lock:
+        kernel.compile(SIGNATURE)
 
 
 def part(function: Callable[..., Any], of: str = "", inline: bool = False, reassociate: bool = False) -> Any:

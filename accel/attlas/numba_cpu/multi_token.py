@@ -494,7 +494,7 @@ class _Call(NamedTuple):
         tasks = blocks * (problem.members // together if together else 0)
         taps = self.before.queries * self.before.keys + self.after.queries * self.after.keys
         multiply_adds = problem.members * size.m * size.n * (size.d + size.e + taps + 2 * together) // 2
-        pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
+        pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1, multiply_adds)
 
 
 __all__ = ["multi_token_attention"]

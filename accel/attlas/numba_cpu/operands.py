@@ -312,7 +312,7 @@ def over_tasks(
         return work
 
     multiply_adds = problem.members * size.m * size.n * (size.d + size.e + per_pair)
-    pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
+    pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1, multiply_adds)
 
 
 def _bias_of(problem: Problem, bias: Array, group: int, together: int, first: int) -> Laid:

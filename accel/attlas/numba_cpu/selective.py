@@ -223,7 +223,8 @@ class _Chunks:
             return work
 
         multiply_adds = problem.members * size.m * size.n * (size.d + size.e) // 2
-        pool.run(self.outer * self.chunks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
+        threads = get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1
+        pool.run(self.outer * self.chunks, worker, threads, multiply_adds)
 
     def bias_of(self, bias: Array, task: int) -> tuple[Matrix, Any]:
         """The bias of one task in the right precision, laid out as if it were part of the whole."""

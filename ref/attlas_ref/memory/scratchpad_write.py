@@ -84,9 +84,8 @@ def scratchpad_write(
     """
     leading = np.broadcast_shapes(state.shape[:-1], context.shape[:-1])
     both = [np.broadcast_to(x, (*leading, x.shape[-1])) for x in (state, context)]
-    step = np.concatenate(both, axis=-1)  # [s; c], (..., s + e)
-    note = np.tanh(step @ w_update + b_update)  # u, (..., e)
+    step = np.concatenate(both, axis=-1)[..., None, :]  # [s; c], (..., 1, s + e)
+    note = np.tanh(step @ w_update + b_update)  # u, (..., 1, e)
     split = step.shape[-1]
-    of_step = (step @ w_gate[:split])[..., None]  # (..., 1)
-    gate = expit(of_step + memory @ w_gate[split:] + b_gate)[..., None]  # a, (..., n, 1)
-    return gate * memory + (1 - gate) * note[..., None, :]
+    gate = expit(step @ w_gate[:split, None] + memory @ w_gate[split:, None] + b_gate)  # a, (..., n, 1)
+    return gate * memory + (1 - gate) * note

@@ -39,8 +39,9 @@ def factorized_weights(
     represent = np.max if summary == "max" else np.mean
     inner, met = [], []
     for members, _ in groups:
-        group_query, group_key = (represent(x[..., members, :], axis=-2) for x in (query, key))  # (..., d)
-        shares = factor * (key[..., members, :] @ group_query[..., None])[..., 0]
+        queries, keys = (np.take(x, members, axis=-2) for x in (query, key))  # (..., members, d)
+        group_query, group_key = (represent(x, axis=-2) for x in (queries, keys))  # (..., d)
+        shares = factor * (keys @ group_query[..., None])[..., 0]
         inner.append(softmax_weights(shares, np.ones(1, dtype=bool)))  # p(j | group), (..., members)
         met.append(factor * (query @ group_key[..., None]))  # (..., n, 1)
     terms = np.concatenate([factor * (query @ key.mT), *met], axis=-1)  # (..., n, n + groups)

@@ -102,6 +102,9 @@ class Record:
     one_row: Mapping[str, str] = field(default_factory=dict)
     """Positional arrays of one axis that may have an axis of 1 before it, where they have as many axes as the array
     named here, in the place of its rows."""
+    rounds_with_the_batch: Mapping[str, str] = field(default_factory=dict)
+    """The engines (the "reference" among them) on which the last bits of a member may follow the size of the batch that
+    it is in, and why; elsewhere they never do."""
     outputs: Callable[[Mapping[str, int], Mapping[str, Any]], list[tuple[int, ...]]] | None = None
     """The cores of the results from sizes and options, where no signature can state them: there are more or fewer."""
     labels: tuple[str, ...] = ()

@@ -14,4 +14,7 @@ VISIBILITY: dict[str, Option] = {
 
 DENSE: dict[str, Option] = {**VISIBILITY, "return_weights": Flag()}
 
+TILES_OF_A_BATCH = {"cupy": "tiles are as large as memory allows, which the whole batch shares"}
+"""Why the last bits of a member may follow the size of its batch."""
+
 CHUNK = Integer(low=1, draw=(1, 9))

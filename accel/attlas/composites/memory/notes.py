@@ -29,8 +29,9 @@ def scratchpad_write(
     """Mix every row with the note, each by its own gate."""
     xp, split = here.xp, state.shape[-1] + context.shape[-1]
     step = side_by_side(xp, state, context)
-    note = xp.tanh(step @ w_update + b_update)[..., None, :]
-    gate = sigmoid(xp, (step @ w_gate[:split])[..., None] + memory @ w_gate[split:] + b_gate)[..., None]
+    step = step[..., None, :]  # a product of its own for each member of the batch: (..., 1, s + e)
+    note = xp.tanh(step @ w_update + b_update)
+    gate = sigmoid(xp, step @ w_gate[:split, None] + memory @ w_gate[split:, None] + b_gate)
     return gate * memory + (1 - gate) * note
 
 

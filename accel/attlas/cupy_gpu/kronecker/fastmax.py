@@ -43,8 +43,24 @@ def fastmax_attention(
     if not return_weights and factorized_pays(query, key, value, order, causal):
         form = Factorized(query, key, value, order, scale, causal, key_mask)
         output = form.output()
-        if bool(form.xp.isfinite(output).all()):
+        sound = form.xp.isfinite(output).all(axis=(-2, -1), keepdims=True)
+        if bool(sound.all()):
             return output
+        # Each member by itself: no other one's overflow changes its bits.
+        return form.xp.where(sound, output, _pair_by_pair(query, key, value, order, scale, causal, key_mask, False))
+    return _pair_by_pair(query, key, value, order, scale, causal, key_mask, return_weights)
+
+
+def _pair_by_pair(
+    query: Any,
+    key: Any,
+    value: Any,
+    order: int,
+    scale: float | None,
+    causal: bool,
+    key_mask: Any,
+    return_weights: bool,
+) -> Any:
     tiles = Tiles(query, key, value, mask=_of_pairs(key_mask), bias=None, causal=causal)
     score = dot_scores(query, key, scale, None)
 
@@ -71,8 +87,17 @@ def fastmax_attention_vjp(
     if factorized_pays(query, key, value, order, causal, more=order * query.shape[-1] // 3):
         form = Factorized(query, key, value, order, scale, causal, key_mask, centered=True)
         found = form.gradients(grad_output)
-        if bool(sum((~form.xp.isfinite(grad)).sum() for grad in found) == 0):
+        sound = [form.xp.isfinite(grad).all(axis=(-2, -1), keepdims=True) for grad in found]
+        if bool(sum((~members).sum() for members in sound) == 0):
             return found
+        again = _gradients_pair_by_pair(query, key, value, grad_output, order, scale, causal, key_mask)
+        return AttentionVJP(*map(form.xp.where, sound, found, again))
+    return _gradients_pair_by_pair(query, key, value, grad_output, order, scale, causal, key_mask)
+
+
+def _gradients_pair_by_pair(
+    query: Any, key: Any, value: Any, grad_output: Any, order: int, scale: float | None, causal: bool, key_mask: Any
+) -> AttentionVJP:
     arrays = query, key, value, grad_output
     tiles = Tiles(*arrays, mask=_of_pairs(key_mask), bias=None, causal=causal)
     score = dot_scores(query, key, scale, None)

@@ -2,7 +2,7 @@
 
 Two forms, pair by pair and factorized, and a rule which of them a call takes (`polynomials`). The factorized form
 computes the same polynomial in another order, which shows where infinities or NaN take part (infinity times 0): a
-result that is not finite everywhere is computed again pair by pair.
+result that is not finite everywhere is computed again pair by pair, each member by itself.
 """
 
 from typing import Any
@@ -46,8 +46,13 @@ def fastmax_attention(
     factor = dot_scale(scale, query)
     if not return_weights and factorized_pays(query, key, value, order, causal):
         sums, seen = factorized_sums(query, key, value, order, factor, causal, key_mask)
-        if np.isfinite(sums).all():
+        sound = np.isfinite(sums).all(axis=(-2, -1), keepdims=True)
+        if sound.all():
             return _divided(sums, seen)
+        # Each member by itself: no other one's overflow changes its bits.
+        again = _pair_by_pair(query, key, value, order, factor, causal, key_mask, return_weights)
+        with np.errstate(all="ignore"):
+            return np.where(sound, _divided(sums, seen), again)
     return _pair_by_pair(query, key, value, order, factor, causal, key_mask, return_weights)
 
 
@@ -143,8 +148,11 @@ def fastmax_attention_vjp(
     if factorized_pays(query, key, value, order, causal, backwards=True):
         gradients = causal_gradients if causal else _factorized_gradients
         grads = gradients(*arrays, order, factor, key_mask)
-        if all(np.isfinite(grad).all() for grad in grads):
+        sound = [np.isfinite(grad).all(axis=(-2, -1), keepdims=True) for grad in grads]
+        if all(members.all() for members in sound):
             return grads
+        again = _gradients_pair_by_pair(*arrays, order, factor, causal, key_mask)
+        return AttentionVJP(*map(np.where, sound, grads, again))
     return _gradients_pair_by_pair(*arrays, order, factor, causal, key_mask)
 
 

@@ -71,4 +71,4 @@ def launch(
 
         return work
 
-    pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1)
+    pool.run(tasks, worker, get_num_threads() if multiply_adds >= WORTH_A_THREAD else 1, multiply_adds)

@@ -141,9 +141,12 @@ class _Run:
         self.row_log[...] = np.where(self.a > 0, 0, -np.inf)
         self.row_scale[...] = 1
         self.column_log[...] = np.where(self.b > 0, 0, -np.inf)
-        while (self.course[..., TICKET] >= 0).any():
-            self.course[..., RECALL] = 0
-            self.launch(self.kernels.steps, self.members * self.seats, self.steps * 4)
+        try:
+            while (self.course[..., TICKET] >= 0).any():
+                self.course[..., RECALL] = 0
+                self.launch(self.kernels.steps, self.members * self.seats, self.steps * 4)
+        finally:  # whoever is still at work after an interrupt is called back too
+            self.course[..., RECALL] = 1
 
 
 def _masses(marginal: Array | None, other: Array | None, open_: Array, dtype: np.dtype[Any]) -> Array:

@@ -4,7 +4,7 @@ from typing import Any
 
 from ...contract.options import Array, Choice, Flag, Integer, Number
 from ..record import Draft, Record, Source
-from ..shared import DENSE, VISIBILITY
+from ..shared import DENSE, TILES_OF_A_BATCH, VISIBILITY
 
 LUONG = Source(
     "Luong, Pham & Manning",
@@ -230,6 +230,7 @@ RECORDS = (
         tier=2,
         checks=(_second_layer_is_whole,),
         arrange=(_draw_both_layers_or_one,),
+        rounds_with_the_batch=TILES_OF_A_BATCH,
         peer="torch_neural_attention",
     ),
     Record(

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...contract.options import Array, Choice, Flag, Integer
 from ..record import Record, Source
-from ..shared import VISIBILITY
+from ..shared import TILES_OF_A_BATCH, VISIBILITY
 from .tensor import ALMAN, LARGEST
 
 GERAMI = Source(
@@ -75,6 +75,7 @@ RECORDS = (
         signature="(m,d),{(n_r,d)},{(n_r,e)}->(m,e)",
         source=ALMAN,
         options={"degree": ORDER, "scale": VISIBILITY["scale"], "kernel": Choice(values=("taylor",))},
+        rounds_with_the_batch=TILES_OF_A_BATCH,
         largest=LARGEST | {"d": LARGEST_WIDTH},
     ),
     Record(

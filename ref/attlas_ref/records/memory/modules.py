@@ -6,7 +6,7 @@ import numpy as np
 
 from ...contract.options import Array, Choice, Flag, Indices, Integer, Number, WordOrNumber
 from ..record import Draft, Record, Source
-from ..shared import CHUNK, VISIBILITY
+from ..shared import CHUNK, TILES_OF_A_BATCH, VISIBILITY
 
 LANDMARK = Source(
     "Mohtashami & Jaggi",
@@ -121,6 +121,7 @@ RECORDS = (
             "return_weights": Flag(),
         },
         tier=2,
+        rounds_with_the_batch=TILES_OF_A_BATCH,
         vjp="landmark_attention_vjp",
         peer="torch_landmark_attention",
     ),
@@ -133,6 +134,7 @@ RECORDS = (
         source=LANDMARK,
         options={"is_landmark": FLAGS, "scale": SCALE},
         tier=2,
+        rounds_with_the_batch=TILES_OF_A_BATCH,
         file="landmark_attention",
     ),
     Record(
