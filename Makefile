@@ -4,6 +4,9 @@ VENV ?= .venv
 # `make test EXTRAS=dev,peers` adds PyTorch, beside which some references are then checked too.
 EXTRAS ?= dev
 WORKERS ?= 2
+# `make fuzz SECONDS=1800 CANDIDATES=numba`; `NUMBA_ENABLE_CUDASIM=1 make fuzz CANDIDATES=numba-cuda-simulator`.
+SECONDS ?= 600
+CANDIDATES ?= numba,cupy-as-numpy
 # The theme announces the end of its maintenance at every build.
 export NO_MKDOCS_2_WARNING := 1
 
@@ -63,8 +66,8 @@ bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes
 thorough: $(DEV)  ## The tests of `make test` with five times the draws, every kernel for every generation of GPUs
 	ATTLAS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
-	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_equivalence.py tests/test_laws.py
+fuzz: $(DEV)  ## Draw random cases for SECONDS on each of CANDIDATES; keep what fails as a test, write the figures
+	$(BIN)/python -m pytest tests/fuzz.py --seconds $(SECONDS) --candidates $(CANDIDATES)
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas docs/lessons .lesson_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
