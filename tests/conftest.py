@@ -103,6 +103,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "fuzz.py",
         "test_counterexamples.py",
         "test_equivalence.py",
+        "test_numba_cuda_edges.py",
         "test_numba_cuda_simulator.py",
         "test_numba_cuda_pairs.py",
         "test_numba_cuda_plans.py",

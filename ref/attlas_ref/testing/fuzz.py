@@ -9,8 +9,8 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Counterexample:
     law: str | None = None
     error: str = ""
     """What was wrong when it was found, and with which candidate."""
+    open: Mapping[str, str] = field(default_factory=dict)
+    """The candidates that still fail, and why; written by hand."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ class Counterexample:
         digest = hashlib.sha256(json.dumps([self.law, plan]).encode()).hexdigest()[:8]
         path = folder / f"{self.law or self.plan.name}-{digest}.json"
         folder.mkdir(parents=True, exist_ok=True)
-        content = {"law": self.law, "plan": plan, "error": self.error}
+        content = {"law": self.law, "plan": plan, "error": self.error, "open": self.open}
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         if self.load(path) != self:
             raise ValueError(f"{path} does not keep {self.plan}")
@@ -92,7 +94,7 @@ def fuzz(candidate: Candidate, seconds: float) -> Iterator[Counterexample]:
     }
     equal = set(computed)
     while time.monotonic() < until:
-        for name in rng.permutation(sorted(computed)):
+        for name in map(str, rng.permutation(sorted(computed))):
             if name in equal:
                 drawn = equivalence_calls(candidate, name)
                 failed = _smallest_failure(partial(compare, candidate), drawn, CALLS, until)

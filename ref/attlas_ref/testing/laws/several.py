@@ -178,12 +178,11 @@ ONE = {"return_weights": False}
 @law(MUTUAL, ties=("softmax_attention",), statement="first = attention(x₁, x₂, v₂), second = attention(x₂, x₁, v₁)",
      fixed=ONE)  # fmt: skip
 def mutual_attention_goes_both_ways(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
-    first, second, first_value, second_value = call.arrays
+    shape = np.broadcast_shapes(*(array.shape[:-2] for array in call.arrays))  # a bias may have all leading axes
+    first, second, first_value, second_value = (np.broadcast_to(x, (*shape, *x.shape[-2:])) for x in call.arrays)
     ahead = f("softmax_attention", first, second, second_value, **_of(call, "scale", "mask", "bias"))
     back = f("softmax_attention", second, first, first_value, **_of(call, "scale"), **_turned(call))
-    return tuple(
-        equal(out, np.broadcast_to(plain, out.shape)) for out, plain in zip(call.by(f), (ahead, back), strict=True)
-    )
+    return tuple(equal(out, plain) for out, plain in zip(call.by(f), (ahead, back), strict=True))
 
 
 @law(MUTUAL, statement="f(x₂, x₁, v₂, v₁, maskᵀ, biasᵀ) = f(x₁, x₂, v₁, v₂, mask, bias), exchanged", fixed=ONE)
