@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from attlas_ref.contract import Array
-from attlas_ref.records import find
-from attlas_ref.testing import Call, Candidate, Plan, assert_within_budget, build, high_and_lows
+from attlas_ref.contract.results import flat
+from attlas_ref.records import Record, find
+from attlas_ref.testing import Call, Candidate, Plan, assert_within_budget, build, compare, high_and_lows
 from attlas_ref.testing.laws.dense import COUPLED
 from attlas_ref.testing.laws.inputs import is_attention
 from attlas_ref.testing.pairs import is_dense, visible_in
@@ -59,6 +60,21 @@ def test_a_query_that_sees_nothing_gets_zeros(candidate: Candidate, name: str, c
     output = _call(name, mask=None).given(mask=mask, causal=causal, **absent).by(candidate)
     assert not output[..., 2, :].any()
     assert output[..., 3, :].all()
+
+
+def _masks(record: Record) -> set[str]:
+    """The options that say what may be seen."""
+    return {name for name, option in record.options.items() if isinstance(option, Array) and option.boolean}
+
+
+@pytest.mark.formulations.with_args(_masks)
+def test_where_nothing_is_visible_there_is_no_nan(candidate: Candidate, name: str) -> None:
+    masks = _masks(find(name))
+    call = build(Plan(name, {}, batch=(2,), mask="nothing", dtype="float64"), masks)
+    call = call.given(**{mask: np.zeros_like(call.options[mask]) for mask in masks & set(call.options)})
+    for part in flat(call.by(candidate)):
+        assert not np.isnan(part).any()
+    compare(candidate, call)
 
 
 @pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name != "cog_attention")  # it weighs by |score|

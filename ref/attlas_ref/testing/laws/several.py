@@ -28,7 +28,7 @@ from scipy.special import expit
 
 from ..pairs import visible_in
 from ..plan import Call
-from .inputs import filled
+from .inputs import filled, spread_out
 from .law import Evaluate, Relation, equal, law
 from .softmax import orthogonal
 
@@ -178,8 +178,7 @@ ONE = {"return_weights": False}
 @law(MUTUAL, ties=("softmax_attention",), statement="first = attention(x₁, x₂, v₂), second = attention(x₂, x₁, v₁)",
      fixed=ONE)  # fmt: skip
 def mutual_attention_goes_both_ways(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
-    shape = np.broadcast_shapes(*(array.shape[:-2] for array in call.arrays))  # a bias may have all leading axes
-    first, second, first_value, second_value = (np.broadcast_to(x, (*shape, *x.shape[-2:])) for x in call.arrays)
+    first, second, first_value, second_value = spread_out(call)
     ahead = f("softmax_attention", first, second, second_value, **_of(call, "scale", "mask", "bias"))
     back = f("softmax_attention", second, first, first_value, **_of(call, "scale"), **_turned(call))
     return tuple(equal(out, plain) for out, plain in zip(call.by(f), (ahead, back), strict=True))
