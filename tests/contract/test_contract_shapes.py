@@ -57,7 +57,7 @@ def test_the_result_has_the_leading_axes_and_the_core_of_the_signature(
 
 def test_an_axis_may_be_empty(candidate: Candidate, name: str) -> None:
     letters = letters_of(find(name))
-    for letter in set(letters) - find(name).positive:
+    for letter in set(letters) - set(find(name).positive):
         sizes = {**dict.fromkeys(letters, 3), letter: 0}
         call = example_call(name, np.random.default_rng(0), sizes=sizes, batch=(2,))
         results = flat(call.by(candidate))

@@ -149,7 +149,7 @@ def nothing_above_the_threshold_gives_zeros(f: Evaluate, call: Call, rng: np.ran
 
 @law("stacked_cross_attention", ties=("uniform_attention",), statement="λ = 0: the mean of the visible values")
 def a_zero_inverse_temperature_leaves_the_mean(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    query, key, value = (np.where(np.isfinite(x), x, 0) for x in call.arrays)
+    query, key, value = (np.where(np.isfinite(x), x, 0) for x in spread_out(call))
     output = call.given(query, key, value, inverse_temperature=0.0).by(f)
     return equal(output, np.broadcast_to(_uniform(f, call, value, query.shape[-2]), output.shape))
 
