@@ -18,15 +18,15 @@ BASE := $(call installed,base)
 PEERS := $(VENV)/.installed-dev-peers
 ZENSICAL := $(VENV)/.installed-dev-zensical
 
-.PHONY: help tour test simulator doctest lint format docs zensical serve bench thorough fuzz clean
+.PHONY: help tour test simulator doctest lint format docs zensical serve bench thorough fuzz kernels test-gpu clean
 
 help:  ## Say what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 tour: $(BASE)  ## Run every formulation on real attention heads; print the table, write report/attlas.html
 	$(BIN)/attlas tour --output report
 
-test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for three GPUs and run in the simulator
+test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
@@ -68,6 +68,12 @@ thorough: $(DEV)  ## The tests of `make test` with five times the draws, every k
 
 fuzz: $(DEV)  ## Draw random cases for SECONDS on each of CANDIDATES; keep what fails as a test, write the figures
 	$(BIN)/python -m pytest tests/fuzz.py --seconds $(SECONDS) --candidates $(CANDIDATES)
+
+kernels: $(DEV)  ## Compile every CUDA kernel for four generations of GPUs, without one; write docs/benchmarks/kernels.json
+	$(BIN)/python docs/measure_kernels.py
+
+test-gpu: $(PEERS)  ## With a CUDA GPU: larger tests, compute-sanitizer, the benchmark; keep what they say
+	$(BIN)/python tests/gpu/run.py
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas docs/lessons .lesson_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -33,7 +33,7 @@ def main() -> None:
     finally:  # what has been compiled is kept: the next run goes on behind it
         print(file=sys.stderr)
         kept = kernels if len(kernels) == len(every) else {**known, **kernels}
-        report = {"machine": machine(), "kernels": kept}
+        report = {"machine": machine(), "of": len(every), "kernels": kept}
         TARGET.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

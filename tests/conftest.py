@@ -39,7 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_blocks: blocks of the engines as users have them")
-    config.addinivalue_line("markers", "formulations(condition): only those whose record fulfills the condition")
+    config.addinivalue_line(
+        "markers", "formulations(condition, because): only those whose record fulfills it; why not the others"
+    )
     chosen = config.getoption("--candidates")
     names = chosen.split(",") if chosen else list(CANDIDATES)
     unknown = sorted(set(names) - set(CANDIDATES))

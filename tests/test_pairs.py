@@ -79,7 +79,7 @@ def _plan(name: str, row: dict[str, Any], seed: int) -> Plan:
     )
 
 
-@pytest.mark.formulations.with_args(is_dense)
+@pytest.mark.formulations.with_args(is_dense, because="they have the test below")
 def test_every_pair_of_options(candidate: Candidate, name: str) -> None:
     rows = pairwise(_parameters(find(name)))
     step = 1 if candidate.largest > 9 else 8  # simulated kernels: a sample
@@ -87,7 +87,7 @@ def test_every_pair_of_options(candidate: Candidate, name: str) -> None:
         compare(candidate, build(_plan(name, row, seed)))
 
 
-@pytest.mark.formulations.with_args(lambda record: not is_dense(record))
+@pytest.mark.formulations.with_args(lambda record: not is_dense(record), because="they have the test above")
 def test_every_pair_of_options_of_other_formulations(candidate: Candidate, name: str) -> None:
     parameters = _parameters(find(name))
     rows = pairwise(parameters)

@@ -8,7 +8,7 @@ from attlas.bench.suites import SUITES
 from attlas_ref.records import FAMILIES, all_records
 from attlas_ref.testing.laws import all_laws
 
-from . import accuracy, conventions, properties, text
+from . import accuracy, contract, conventions, evidence, properties, text
 
 SEVERAL = 4
 """So many names are listed; more are counted."""
@@ -59,5 +59,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "accuracy-ulp": accuracy.ulps,
     "accuracy-budgets": accuracy.budgets,
     "accuracy-equal": accuracy.equalities,
+    "contract": contract.table,
+    "kernels": evidence.kernels,
+    "fuzz": evidence.fuzz,
 }
 """Name of the part, and what writes it; a page includes it as `atlas/_parts/<name>.md`."""

@@ -11,7 +11,9 @@ from attlas_ref.testing import Call, Candidate, Plan, build, example_call
 from attlas_ref.testing.laws.inputs import filled
 from attlas_ref.testing.pairs import is_dense
 
-DENSE = pytest.mark.formulations.with_args(is_dense)
+DENSE = pytest.mark.formulations.with_args(
+    is_dense, because="they have no mask between queries and keys, by which members of a batch are taken apart"
+)
 
 
 def _bits(result: Any) -> list[bytes]:
@@ -37,7 +39,10 @@ def test_the_rest_of_the_batch_does_not_change_the_bits(candidate: Candidate, na
         assert _bits(alone) == [part[index].tobytes() for part in parts]
 
 
-@pytest.mark.formulations.with_args(lambda record: record.name != "tensor_attention_lowrank")
+@pytest.mark.formulations.with_args(
+    lambda record: record.name != "tensor_attention_lowrank",
+    because="it has to warn where its error bound says nothing",
+)
 def test_nothing_is_warned_of(candidate: Candidate, name: str) -> None:
     # Not where a warning is part of the contract: of an approximation whose error bound says nothing.
     # Heavy tails, empty rows, infinities in the bias: legal inputs whose meaning the contract fixes.

@@ -14,7 +14,7 @@ from attlas_ref.testing import Call, Candidate, Plan, build, example_call
 from attlas_ref.testing.drawn import cores_of, letters_of, result_cores_of
 from attlas_ref.testing.pairs import is_dense
 
-DENSE = pytest.mark.formulations.with_args(is_dense)
+DENSE = pytest.mark.formulations.with_args(is_dense, because="they have no mask between queries and keys")
 
 
 def _expected(call: Call, batch: tuple[int, ...], results: tuple[Any, ...]) -> list[tuple[int, ...]]:
@@ -111,7 +111,7 @@ def test_a_broadcast_argument_acts_as_its_copies(candidate: Candidate, name: str
 
 
 @pytest.mark.parametrize("batch", [(2, 3), (0,)])
-@pytest.mark.formulations.with_args(lambda r: "value" in r.takes and r.returns_weights)
+@pytest.mark.formulations.with_args(lambda r: "value" in r.takes and r.returns_weights, because="no values or weights")
 def test_weights_do_not_know_how_many_values_they_are_for(
     candidate: Candidate, name: str, batch: tuple[int, ...]
 ) -> None:
