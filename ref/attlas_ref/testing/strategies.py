@@ -66,10 +66,11 @@ def plan_of(
     parts = choose.one_of((2, 1, 3)) if has_parts(record) else 2
     sizes = {}
     for letter in letters_of(record, parts):
-        low, high = max(least.get(letter, 0), int(letter in record.positive)), record.largest.get(letter, largest)
+        low = max(least.get(letter, 0), int(letter in record.positive))
+        high = max(low, min(largest, record.largest.get(letter, largest)))
         # Sorted from 1 upwards, 0 last, so that cases shrink to one row rather than to none.
         sizes_drawn = SIZES if largest <= max(SIZES) else (*SIZES, *LARGER)
-        fitting = (s for s in sizes_drawn if low <= s <= min(max(low, largest), high))
+        fitting = (s for s in sizes_drawn if low <= s <= high)
         sizes[letter] = choose.one_of(sorted(fitting, key=lambda s: (s == 0, s)))
     batches = [batch for batch in BATCHES if 0 not in batch or not least]
     batch = choose.one_of([b for b in batches for _ in range(round(5 * BATCH_CHANCES[BATCHES.index(b)]))])
