@@ -4,6 +4,9 @@ VENV ?= .venv
 # `make test EXTRAS=dev,peers` adds PyTorch, beside which some references are then checked too.
 EXTRAS ?= dev
 WORKERS ?= 2
+# `make fuzz SECONDS=1800 CANDIDATES=numba`; `NUMBA_ENABLE_CUDASIM=1 make fuzz CANDIDATES=numba-cuda-simulator`.
+SECONDS ?= 600
+CANDIDATES ?= numba,cupy-as-numpy
 # The theme announces the end of its maintenance at every build.
 export NO_MKDOCS_2_WARNING := 1
 
@@ -15,15 +18,15 @@ BASE := $(call installed,base)
 PEERS := $(VENV)/.installed-dev-peers
 ZENSICAL := $(VENV)/.installed-dev-zensical
 
-.PHONY: help tour test simulator doctest lint format docs zensical serve bench large thorough fuzz clean
+.PHONY: help tour test simulator doctest lint format docs zensical serve bench large thorough fuzz kernels test-gpu clean
 
 help:  ## Say what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 tour: $(BASE)  ## Run every formulation on real attention heads; print the table, write report/attlas.html
 	$(BIN)/attlas tour --output report
 
-test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for three GPUs and run in the simulator
+test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
@@ -66,8 +69,14 @@ large: $(DEV)  ## Measure interrupts, leaks, calls with a million tokens and gro
 thorough: $(DEV)  ## The tests of `make test` with five times the draws, every kernel for every generation of GPUs
 	ATTLAS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
-	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_equivalence.py tests/test_laws.py
+fuzz: $(DEV)  ## Draw random cases for SECONDS on each of CANDIDATES; keep what fails as a test, write the figures
+	$(BIN)/python -m pytest tests/fuzz.py --seconds $(SECONDS) --candidates $(CANDIDATES)
+
+kernels: $(DEV)  ## Compile every CUDA kernel for four generations of GPUs, without one; write docs/benchmarks/kernels.json
+	$(BIN)/python docs/measure_kernels.py
+
+test-gpu: $(PEERS)  ## With a CUDA GPU: larger tests, compute-sanitizer, the benchmark; keep what they say
+	$(BIN)/python tests/gpu/run.py
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas docs/lessons .docs_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,6 @@ _quiet = {
 }
 settings.register_profile("ci", derandomize=True, database=None, max_examples=100, **_quiet)
 settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
-settings.register_profile("fuzz", max_examples=2000, **_quiet)
 settings.register_profile("simulator", derandomize=True, database=None, max_examples=4, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
 
@@ -35,11 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--candidates",
         help=f"comma-separated names of the candidates to test; here: {', '.join(CANDIDATES)}",
     )
+    parser.addoption("--seconds", type=float, default=60, help="how long tests/fuzz.py draws, for each candidate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "real_blocks: blocks of the CPU engine as users have them")
-    config.addinivalue_line("markers", "formulations(condition): only those whose record fulfills the condition")
+    config.addinivalue_line("markers", "real_blocks: blocks of the engines as users have them")
+    config.addinivalue_line(
+        "markers", "formulations(condition, because): only those whose record fulfills it; why not the others"
+    )
     chosen = config.getoption("--candidates")
     names = chosen.split(",") if chosen else list(CANDIDATES)
     unknown = sorted(set(names) - set(CANDIDATES))
@@ -100,7 +102,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not SIMULATED:
         return
     whole = (
+        "fuzz.py",
+        "test_counterexamples.py",
         "test_equivalence.py",
+        "test_numba_cuda_edges.py",
         "test_numba_cuda_simulator.py",
         "test_numba_cuda_pairs.py",
         "test_numba_cuda_plans.py",
@@ -158,6 +163,8 @@ def small_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     Tests of one engine, of the command line and of the pages run with the blocks that users have.
     """
+    if request.node.get_closest_marker("real_blocks") is not None:
+        return
     if "cupy-as-numpy" in CANDIDATES:
         from attlas.cupy_gpu import tile
         from attlas.cupy_gpu.kronecker import factorized, fastmax
@@ -174,7 +181,7 @@ def small_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(chunks, "CHUNK", 2)
         monkeypatch.setattr(cuda_fastmax, "GAIN", 3)
     drawn = request.path.parent.name in ("tests", "contract", "kit")
-    if "numba" in CANDIDATES and drawn and request.node.get_closest_marker("real_blocks") is None:
+    if "numba" in CANDIDATES and drawn:
         from attlas.numba_cpu import backward, few, operands
 
         monkeypatch.setattr(operands, "QUERIES_PER_BLOCK", 5)

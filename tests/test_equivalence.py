@@ -30,7 +30,7 @@ def test_results_are_within_budget(candidate: Candidate, name: str) -> None:
 
 
 @pytest.mark.real_blocks
-@pytest.mark.formulations.with_args(is_dense)
+@pytest.mark.formulations.with_args(is_dense, because="they have no mask between queries and keys")
 @pytest.mark.parametrize("mask", [None, "random"])
 def test_the_last_partial_block_counts(candidate: Candidate, name: str, mask: str | None) -> None:
     edges = EDGES if candidate.largest > max(map(max, SMALL_EDGES)) else SMALL_EDGES

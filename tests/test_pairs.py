@@ -1,12 +1,13 @@
 """Options in pairs: every value of every one meets every value of every other one."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from attlas_ref.contract import Choice, Flag, Integer, Number
 from attlas_ref.records import Record, find
-from attlas_ref.testing import Candidate, Plan, build, compare
+from attlas_ref.testing import Candidate, Plan, build, compare, drawn
 from attlas_ref.testing.layouts import LAYOUTS
 from attlas_ref.testing.pairs import is_dense
 from attlas_ref.testing.pairwise import pairwise
@@ -39,7 +40,16 @@ def _values(record: Record, name: str) -> list[Any]:
 
 
 def _parameters(record: Record) -> dict[str, list[Any]]:
-    scalars = [name for name, option in record.options.items() if not hasattr(option, "core")]
+    """What varies in a dense call; in any other one the options with each other, and whether arrays are given."""
+    options = record.options.items()
+    scalars = [name for name, option in options if not isinstance(option, drawn.SIZED)]
+    if not is_dense(record):
+        arrays = [name for name, option in options if isinstance(option, drawn.SIZED) and option.optional]
+        return {
+            "dtype": ["float32", "float64"],
+            **{name: _values(record, name) for name in scalars},
+            **{name: [True, False] for name in arrays},
+        }
     return {
         "mask": list(MASKS),
         "bias": list(BIASES),
@@ -69,9 +79,29 @@ def _plan(name: str, row: dict[str, Any], seed: int) -> Plan:
     )
 
 
-@pytest.mark.formulations.with_args(is_dense)
+@pytest.mark.formulations.with_args(is_dense, because="they have the test below")
 def test_every_pair_of_options(candidate: Candidate, name: str) -> None:
     rows = pairwise(_parameters(find(name)))
     step = 1 if candidate.largest > 9 else 8  # simulated kernels: a sample
     for seed, row in list(enumerate(rows))[::step]:
         compare(candidate, build(_plan(name, row, seed)))
+
+
+@pytest.mark.formulations.with_args(lambda record: not is_dense(record), because="they have the test above")
+def test_every_pair_of_options_of_other_formulations(candidate: Candidate, name: str) -> None:
+    parameters = _parameters(find(name))
+    rows = pairwise(parameters)
+    step = 1 if candidate.largest > 9 else 8
+    for seed, row in list(enumerate(rows))[::step]:
+        plan = Plan(name, {}, batch=(2,), dtype=row.pop("dtype"), seed=seed)
+        given = {
+            option for option, value in row.items() if isinstance(find(name).options[option], drawn.SIZED) and value
+        }
+        scalars = {option: row[option] for option in row if not isinstance(find(name).options[option], drawn.SIZED)}
+        plan = replace(
+            plan,
+            mask="random" if "mask" in given else None,
+            bias="normal" if "bias" in given else None,
+            options={option: value for option, value in scalars.items() if value is not None},
+        )
+        compare(candidate, build(plan, given))

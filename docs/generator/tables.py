@@ -8,7 +8,7 @@ from attlas.bench.suites import SUITES
 from attlas_ref.records import FAMILIES, all_records
 from attlas_ref.testing.laws import all_laws
 
-from . import accuracy, conventions, promises, properties, text
+from . import accuracy, contract, conventions, evidence, promises, properties, text
 
 SEVERAL = 4
 """So many names are listed; more are counted."""
@@ -63,5 +63,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "promises-calls": promises.calls,
     "promises-large": promises.large,
     "promises-growth": promises.growth,
+    "contract": contract.table,
+    "kernels": evidence.kernels,
+    "fuzz": evidence.fuzz,
 }
 """Name of the part, and what writes it; a page includes it as `atlas/_parts/<name>.md`."""

@@ -37,7 +37,9 @@ def test_the_dtype_comes_back_as_it_went_in(candidate: Candidate, name: str, dty
     compare(candidate, call)
 
 
-@pytest.mark.formulations.with_args(lambda record: not FRACTIONS & {*record.takes, *record.options})
+@pytest.mark.formulations.with_args(
+    lambda record: not FRACTIONS & {*record.takes, *record.options}, because="their arguments are fractions"
+)
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "bool"])
 def test_integers_become_float64(candidate: Candidate, name: str, dtype: str) -> None:
     call = example_call(name, np.random.default_rng(0), dtype="float64")
@@ -56,7 +58,10 @@ def _has_a_say(record: Record, option: str) -> bool:
     return not isinstance(kind, Array) or kind.widens
 
 
-@pytest.mark.formulations.with_args(lambda record: len(record.takes) > 1 and not FRACTIONS & set(record.takes))
+@pytest.mark.formulations.with_args(
+    lambda record: len(record.takes) > 1 and not FRACTIONS & set(record.takes),
+    because="they take one array, or fractions",
+)
 @pytest.mark.parametrize(
     ("first", "others", "expected"),
     [("float32", "float64", "float64"), ("float16", "float32", "float32"), ("float32", "int32", "float64")],
@@ -100,7 +105,7 @@ def test_float64_is_not_computed_in_float32(candidate: Candidate, name: str) -> 
     compare(candidate, example_call(name, np.random.default_rng(1), dtype="float64", batch=(2,)))
 
 
-@pytest.mark.formulations.with_args(lambda record: record.returns_weights and is_dense(record))
+@pytest.mark.formulations.with_args(lambda record: record.returns_weights and is_dense(record), because="no weights")
 def test_weights_come_with_the_output(candidate: Candidate, name: str) -> None:
     call = example_call(name, np.random.default_rng(0), batch=(2,)).given(return_weights=True)
     result = call.by(candidate)

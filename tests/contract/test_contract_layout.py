@@ -40,7 +40,7 @@ def test_each_argument_in_another_layout(candidate: Candidate, name: str) -> Non
         assert_within_budget(result, *budget, what=f"{candidate}: {plan}")
 
 
-@pytest.mark.formulations.with_args(is_dense)
+@pytest.mark.formulations.with_args(is_dense, because="they have no mask between queries and keys")
 def test_mask_and_bias_in_another_layout(candidate: Candidate, name: str) -> None:
     call = build(plan_of(name, -1, ""))
     budget = expected(name, None)
@@ -51,7 +51,7 @@ def test_mask_and_bias_in_another_layout(candidate: Candidate, name: str) -> Non
         compare(candidate, call.given(**{option: in_layout(call.options[option], "stretched")}))
 
 
-@pytest.mark.formulations.with_args(lambda record: "mask" in record.options)
+@pytest.mark.formulations.with_args(lambda record: "mask" in record.options, because="they take no mask")
 def test_a_stride_that_is_no_whole_number_of_entries(candidate: Candidate, name: str) -> None:
     # A field of a packed structure: its entries lie 9 bytes apart.
     sizes = dict(zip(letters_of(find(name)), (5, 4, 7, 3), strict=False))

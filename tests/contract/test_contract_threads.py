@@ -119,7 +119,8 @@ threads, memory = threading.active_count(), resident()
 for _ in range(10_000):
     call.by(candidate)
 assert threading.active_count() <= max(threads, 3), threading.enumerate()
-assert resident() - memory < 2**20, resident() - memory
+# One lost result for each call would be 40 MB; the allocator keeps a few pages more or less.
+assert resident() - memory < 2**22, resident() - memory
 """
 
 INTERRUPT = """

@@ -6,19 +6,32 @@ import numpy as np
 import pytest
 
 from attlas_ref.contract import Array
-from attlas_ref.records import find
-from attlas_ref.testing import Call, Candidate, Plan, assert_within_budget, build, high_and_lows
+from attlas_ref.contract.results import flat
+from attlas_ref.records import Record, find
+from attlas_ref.testing import Call, Candidate, Plan, assert_within_budget, build, compare, high_and_lows
 from attlas_ref.testing.laws.dense import COUPLED
 from attlas_ref.testing.laws.inputs import is_attention
 from attlas_ref.testing.pairs import is_dense, visible_in
 
-ATTENTION = pytest.mark.formulations.with_args(is_attention)
-ROW_BY_ROW = pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name not in COUPLED)
+PAIRWISE = (
+    "no output per query from keys and values with a mask between them: what their masks hide has laws of its own"
+)
+ATTENTION = pytest.mark.formulations.with_args(is_attention, because=PAIRWISE)
+ROW_BY_ROW = pytest.mark.formulations.with_args(
+    lambda r: is_attention(r) and r.name not in COUPLED, because=f"{PAIRWISE}; or rows compete with each other"
+)
 """A row of weights depends on the row's own scores: not where they are normalized over the queries."""
-BY_KEY = pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name != "sinkhorn_attention")
+BY_KEY = pytest.mark.formulations.with_args(
+    lambda r: is_attention(r) and r.name != "sinkhorn_attention", because=f"{PAIRWISE}; or keys compete with each other"
+)
 """A key reaches those that see it: not where they compete for other keys with the rest."""
-WEIGHTS = pytest.mark.formulations.with_args(lambda record: is_attention(record) and record.returns_weights)
-READS_ALL = pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name != "hard_attention")
+WEIGHTS = pytest.mark.formulations.with_args(
+    lambda record: is_attention(record) and record.returns_weights, because=PAIRWISE
+)
+READS_ALL = pytest.mark.formulations.with_args(
+    lambda r: is_attention(r) and r.name != "hard_attention",
+    because=f"{PAIRWISE}; or one value is chosen and the rest not read",
+)
 """Every visible value has a weight: not where one is chosen and the others are not read."""
 STRANGE = pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
 
@@ -61,7 +74,24 @@ def test_a_query_that_sees_nothing_gets_zeros(candidate: Candidate, name: str, c
     assert output[..., 3, :].all()
 
 
-@pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.name != "cog_attention")  # it weighs by |score|
+def _masks(record: Record) -> set[str]:
+    """The options that say what may be seen."""
+    return {name for name, option in record.options.items() if isinstance(option, Array) and option.boolean}
+
+
+@pytest.mark.formulations.with_args(_masks, because="they take no mask")
+def test_where_nothing_is_visible_there_is_no_nan(candidate: Candidate, name: str) -> None:
+    masks = _masks(find(name))
+    call = build(Plan(name, {}, batch=(2,), mask="nothing", dtype="float64"), masks)
+    call = call.given(**{mask: np.zeros_like(call.options[mask]) for mask in masks & set(call.options)})
+    for part in flat(call.by(candidate)):
+        assert not np.isnan(part).any()
+    compare(candidate, call)
+
+
+@pytest.mark.formulations.with_args(
+    lambda r: is_attention(r) and r.name != "cog_attention", because=PAIRWISE
+)  # it weighs by |score|
 def test_a_row_whose_scores_are_all_minus_infinity_is_no_nan(candidate: Candidate, name: str) -> None:
     output = _call(name, mask=None).given(bias=np.full((4, 6), -np.inf)).by(candidate)
     assert np.isfinite(output).all()
@@ -140,7 +170,9 @@ def test_hidden_weights_are_zero_also_beside_a_visible_nan(candidate: Candidate,
         assert np.isnan(weights[visible_in(call)[..., j]]).any(axis=-1).all()
 
 
-@pytest.mark.formulations.with_args(lambda r: is_attention(r) and r.returns_weights and r.name != "hard_attention")
+@pytest.mark.formulations.with_args(
+    lambda r: is_attention(r) and r.returns_weights and r.name != "hard_attention", because=PAIRWISE
+)
 def test_weights_are_zero_where_nothing_is_seen_and_not_elsewhere(candidate: Candidate, name: str) -> None:
     equal_scores = {"scale": 0.0} if "scale" in find(name).options else {"beta": 1e-9}
     call = _call(name, mask="random", return_weights=True, **equal_scores).given(bias=np.ones((4, 6)))
@@ -148,7 +180,9 @@ def test_weights_are_zero_where_nothing_is_seen_and_not_elsewhere(candidate: Can
     np.testing.assert_array_equal(result.weights != 0, visible_in(call))
 
 
-@pytest.mark.formulations.with_args(lambda record: record.name == "stacked_cross_attention")
+@pytest.mark.formulations.with_args(
+    lambda record: record.name == "stacked_cross_attention", because="what they share is a row"
+)
 def test_a_visible_nan_reaches_all_that_share_its_column(candidate: Candidate, name: str) -> None:
     call = build(Plan(name, {"m": 3, "n": 2, "d": 3, "e": 2}, dtype="float64", seed=3))
     query, key, value = call.arrays
@@ -162,7 +196,10 @@ def test_a_visible_nan_reaches_all_that_share_its_column(candidate: Candidate, n
     assert not np.isnan(by_key[0]).any()
 
 
-@pytest.mark.formulations.with_args(lambda r: r.name.endswith("_vjp") and is_dense(r) and "value" in r.takes)
+@pytest.mark.formulations.with_args(
+    lambda r: r.name.endswith("_vjp") and is_dense(r) and "value" in r.takes,
+    because="they are no gradients of such attention",
+)
 @STRANGE
 def test_gradients_of_what_is_hidden_are_exactly_zero(candidate: Candidate, name: str, strange: float) -> None:
     call = build(Plan(name, SIZES, mask="columns", dtype="float64", seed=3))

@@ -19,10 +19,10 @@ if simulated():
 pytest.importorskip("numba_cuda")
 
 from attlas.numba_cuda import columns, lanes, learned, rules
+from attlas.numba_cuda.resources import CAPABILITIES, SHARED_MEMORY
 
 EVERY = list(lanes.kernels())
 LANES = {f"{lane.name}-{lane.dtype}": lane for lane in EVERY}
-CAPABILITIES = [(8, 0), (9, 0), (10, 0)]
 THOROUGH = os.environ.get("ATTLAS_PROFILE") == "thorough"
 """Each kernel for every capability; otherwise for one, the next kernel for the next one."""
 COMPILED = [
@@ -30,7 +30,6 @@ COMPILED = [
     for place, name in enumerate(LANES)
     for capability in (CAPABILITIES if THOROUGH else [CAPABILITIES[place % len(CAPABILITIES)]])
 ]
-GRANTED_SHARED_MEMORY = 48 * 1024
 
 
 def shared_memory(ptx):
@@ -48,7 +47,7 @@ def test_kernel_compiles_to_what_it_should(lane, capability):
     assert f".target sm_{capability[0]}{capability[1]}" in ptx
     in_double = LANES[lane].dtype == "float64" or LANES[lane].wide
     assert (".f64" in ptx) == in_double, "arithmetic in another precision"
-    assert shared_memory(ptx) <= GRANTED_SHARED_MEMORY
+    assert shared_memory(ptx) <= SHARED_MEMORY
     assert (shared_memory(ptx) > 0) == LANES[lane].shares
     assert ".local" not in ptx, "what a thread holds has left its registers"
     assert ".extern .func" not in ptx, "a function is missing that only a driver could supply"

@@ -17,6 +17,7 @@ from attlas_ref.testing.layouts import LAYOUTS, in_layout
 from attlas_ref.testing.pairs import is_dense, visible_in
 from attlas_ref.testing.pairwise import pairwise
 from attlas_ref.testing.plan import BIASES, MASKS
+from attlas_ref.testing.strategies import BYTES, plan_of
 from attlas_ref.testing.tally import Tally
 
 NAMES = formulations(reference_candidate())
@@ -176,3 +177,13 @@ def test_a_function_is_judged_by_the_laws_of_its_formulation() -> None:
     check_laws(reference_candidate(), "distance_attention", max_examples=2)
     with pytest.raises(AssertionError, match="breaks the law"):
         check_laws(Candidate.of(without_competition, "distance_attention"), "distance_attention", max_examples=5)
+
+
+def test_a_law_that_needs_more_rows_than_a_candidate_is_drawn_gets_them() -> None:
+    plan = plan_of(bytes(BYTES), "softmax_attention", largest=4, least={"d": 5})
+    assert plan.sizes["d"] == 5
+
+
+def test_larger_sizes_are_drawn_where_they_are_asked_for() -> None:
+    drawn = [plan_of(np.random.default_rng(seed).bytes(BYTES), "softmax_attention", largest=257) for seed in range(60)]
+    assert max(max(plan.sizes.values()) for plan in drawn) == 257

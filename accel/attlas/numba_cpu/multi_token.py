@@ -442,6 +442,8 @@ class _Call(NamedTuple):
     def run(self, problem: Problem, output: Array, weights: Array | None) -> None:
         """Compute all tasks."""
         size, heads = problem.size, problem.batch[-1]
+        if size.n == 0:
+            return
         mixed_after = 0 if self.mix_after is None else self.mix_after.shape[-1]
         together = heads if self.mix_before is not None else max(mixed_after, min(heads, 1))
         halo = max(self.before.queries - 1, 0) + max(self.after.queries - 1, 0)

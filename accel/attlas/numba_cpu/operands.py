@@ -163,6 +163,8 @@ def lay(array: Array, batch: tuple[int, ...]) -> Laid:
 
 def lean(array: Array) -> Array:
     """View an array without the repetitions along its leading axes: there, a broadcast axis has size 1."""
+    if not array.size:  # strides of nothing say nothing
+        return array
     return array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides[:-2])]
 
 

@@ -183,7 +183,7 @@ class Lane:
 
     def ptx(self, capability: tuple[int, int]) -> str:
         """Compile for a compute capability; this needs no GPU."""
-        with _pretended_device(capability):
+        with pretended_device(capability):
             code, _ = cuda.compile(
                 self.kernel.py_func, self.signature, device=False, abi="numba", output="ptx", cc=capability
             )
@@ -191,7 +191,7 @@ class Lane:
 
 
 @contextlib.contextmanager
-def _pretended_device(capability: tuple[int, int]) -> Iterator[None]:
+def pretended_device(capability: tuple[int, int]) -> Iterator[None]:
     """Answer Numba's question for the current device, which it asks when a kernel calls a device function."""
     from numba.cuda import dispatcher
 
@@ -210,6 +210,7 @@ def kernels() -> Iterator[Lane]:
         for rule in (*RULES, *LEARNED_RULES, *COLUMN_RULES):
             yield Lane(f"forward_{rule.__name__}", dtype, build_forward(block, real, rule))
             yield Lane(f"weights_{rule.__name__}", dtype, build_pairs(block, real, rule, WEIGHTS))
+        yield Lane("forward_linear", dtype, build_forward(block, real, learned.linear))
         yield Lane("product_of_rows", dtype, build_pairs(block, real, learned.linear, WEIGHTS))
         for entry in (product, columns.shift, columns.share, tensor.plus, ratio):
             yield Lane(f"assemble_{entry.__name__}", dtype, build_assemble(real, entry), shares=False)

@@ -69,7 +69,7 @@ def deceptive_attention_penalty(
     if strength == 0:
         penalties = np.zeros_like(mass)
     share = np.full_like(mass, 1 / max(mass.size, 1))
-    if reduction == "max" and mass.ndim > 1:
+    if reduction == "max" and mass.ndim > 1 and mass.shape[-2]:
         per_head = penalties.sum(axis=-1, keepdims=True)  # (..., h, 1): as many rows in each
         worst = np.arange(mass.shape[-2])[:, None] == per_head.argmax(axis=-2)[..., None, :]  # (..., h, 1)
         share = np.where(worst, share * mass.shape[-2], 0)

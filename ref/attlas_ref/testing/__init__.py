@@ -25,7 +25,8 @@ AssertionError: ...
 - `faults`: calls that must be refused;
 - `candidates`: what this process can run (`candidates.candidates()`);
 - `pairwise`: few rows in which every pair of choices occurs;
-- `checks`: the checks themselves.
+- `checks`: the checks themselves;
+- `fuzz`: the same on random calls until a time is up, and files that keep what fails.
 
 Importing this package imports none of them; those that draw need Hypothesis (``pip install attlas[testing]``).
 """
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .checks import check_equivalence, check_law, check_laws, compare, formulations
     from .drawn import build, example_call
     from .faults import BadCall, bad_calls
+    from .fuzz import Counterexample
     from .laws import Law, all_laws, laws_of
     from .plan import Call, Plan
     from .strategies import calls
@@ -49,6 +51,7 @@ _HOMES = {
     "checks": ("check_equivalence", "check_law", "check_laws", "compare", "formulations"),
     "drawn": ("build", "example_call"),
     "faults": ("BadCall", "bad_calls"),
+    "fuzz": ("Counterexample",),
     "laws": ("Law", "all_laws", "laws_of"),
     "plan": ("Call", "Plan"),
     "strategies": ("calls",),
@@ -59,6 +62,7 @@ __all__ = [
     "BadCall",
     "Call",
     "Candidate",
+    "Counterexample",
     "Law",
     "Plan",
     "all_laws",

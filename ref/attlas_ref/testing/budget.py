@@ -22,7 +22,8 @@ half precision adds, since arithmetic is float32.
 Three matters are exact. NaN and infinities must stand where they stand in `high`, unless the lows disagree about an
 entry (a sum at the edge of overflow): such an entry is not judged. An entry that is 0 in `high` and in every low is 0
 by structure (a hidden pair, an empty row, a negative score rectified) and must be 0, or so small that it is no normal
-number: there an exponential is 0 in one library and not in another. Shapes and dtypes must be equal.
+number: there an exponential is 0 in one library and not in another. For the same reason an entry that is no normal
+number in `high` may be 0 or any other such number. Shapes and dtypes must be equal.
 
 What the bound catches: everything that is wrong by more than rounding in the precision that was asked for, float32
 passed off as float64 included. What it cannot catch: an error in entries that are small beside the largest of their
@@ -120,7 +121,9 @@ def budget(high: Any, lows: Sequence[Any]) -> NDArray[np.float64]:
         error = np.maximum(error, _distance(low, high, judged))
     size = np.where(judged & np.isfinite(high), np.abs(high), 0)
     bound = FACTOR * _largest(error) + LAST_UNITS * (unit(dtype) * _largest(size) + smallest(dtype))
-    return np.where(_zero_by_structure(high, parts), smallest_normal(dtype), bound)
+    tiny = smallest_normal(dtype)
+    bound = np.where(np.abs(high) < tiny, np.maximum(bound, tiny), bound)
+    return np.where(_zero_by_structure(high, parts), tiny, bound)
 
 
 def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:

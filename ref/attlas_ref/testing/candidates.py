@@ -66,7 +66,9 @@ def candidates() -> tuple[Candidate, ...]:
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
         return (_on_engine("numba-cuda-simulator", TABLE["numba-cuda"], largest=9),)
     found = [reference_candidate()]
-    found += [_on_engine(name, TABLE[name]) for name in TABLE if TABLE[name].missing() is None]
+    for name, engine in TABLE.items():
+        if engine.missing() is None:
+            found.append(_on_engine(name, engine, largest=65 if engine.arrays == "numpy" else 257))
     return (*found, _on_engine("cupy-as-numpy", cupy_on_numpy()))
 
 

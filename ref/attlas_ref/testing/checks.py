@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ..contract import parse_signature
 from ..records import all_records, find
@@ -46,11 +47,16 @@ def check_equivalence(candidate: Candidate, name: str, max_examples: int | None 
     """
 
     @_settings(max_examples)
-    @given(calls(name, dtypes=DTYPES, largest=candidate.largest))
+    @given(equivalence_calls(candidate, name))
     def check(call: Call) -> None:
         compare(candidate, call)
 
     check()
+
+
+def equivalence_calls(candidate: Candidate, name: str) -> st.SearchStrategy[Call]:
+    """Return the strategy of the calls that a candidate is compared on."""
+    return calls(name, dtypes=DTYPES, largest=candidate.largest)
 
 
 def check_laws(candidate: Candidate, name: str, max_examples: int | None = None) -> None:
@@ -65,21 +71,29 @@ def check_law(candidate: Candidate, law: Law, subject: str, max_examples: int | 
     """Check one law on drawn calls of the formulation `subject`."""
 
     @_settings(max_examples)
-    @given(
-        calls(
-            subject,
-            dtypes=law.dtypes,
-            largest=min(LAW_SIZE, candidate.largest // 2),
-            least=law.least,
-            fixed=law.fixed_for(subject),
-            plain=True,
-        )
-    )
+    @given(law_calls(candidate, law, subject))
     def check(call: Call) -> None:
-        judge(candidate, law, call)
-        TALLY.count(candidate.name, law.tied_with(subject), law.name)
+        obey(candidate, law, call)
 
     check()
+
+
+def law_calls(candidate: Candidate, law: Law, subject: str) -> st.SearchStrategy[Call]:
+    """Return the strategy of the calls that a law is checked on."""
+    return calls(
+        subject,
+        dtypes=law.dtypes,
+        largest=min(LAW_SIZE, candidate.largest // 2),
+        least=law.least,
+        fixed=law.fixed_for(subject),
+        plain=True,
+    )
+
+
+def obey(candidate: Candidate, law: Law, call: Call) -> None:
+    """Check one law on one call, and count it."""
+    judge(candidate, law, call)
+    TALLY.count(candidate.name, law.tied_with(call.name), law.name)
 
 
 def compare(candidate: Candidate, call: Call) -> None:

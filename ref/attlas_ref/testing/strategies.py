@@ -21,6 +21,9 @@ from .plan import BIASES, HIDDEN, MAGNITUDES, MASKS, Call, Plan
 SIZES = (*(1, 2, 3, 4, 5, 7) * 5, *(8, 9, 11, 16, 17, 31, 32, 33, 63, 64, 65), 0)
 """Mostly small and odd; around powers of two, one below and one above; rarely 0: an empty result shows little."""
 
+LARGER = (127, 128, 129, 257)
+"""Drawn besides where asked for: on a GPU, which needs them to be busy."""
+
 DTYPES = ("float32", "float64", "float32", "float64", "float16", "int64")
 BATCHES = ((), (2,), (1,), (3,), (2, 3), (1, 2), (0,))
 BATCH_CHANCES = (3, 2, 1, 2, 2, 1, 0.4)
@@ -63,9 +66,11 @@ def plan_of(
     parts = choose.one_of((2, 1, 3)) if has_parts(record) else 2
     sizes = {}
     for letter in letters_of(record, parts):
-        low, high = max(least.get(letter, 0), int(letter in record.positive)), record.largest.get(letter, largest)
+        low = max(least.get(letter, 0), int(letter in record.positive))
+        high = max(low, min(largest, record.largest.get(letter, largest)))
         # Sorted from 1 upwards, 0 last, so that cases shrink to one row rather than to none.
-        fitting = (s for s in SIZES if low <= s <= min(largest, high))
+        sizes_drawn = SIZES if largest <= max(SIZES) else (*SIZES, *LARGER)
+        fitting = (s for s in sizes_drawn if low <= s <= high)
         sizes[letter] = choose.one_of(sorted(fitting, key=lambda s: (s == 0, s)))
     batches = [batch for batch in BATCHES if 0 not in batch or not least]
     batch = choose.one_of([b for b in batches for _ in range(round(5 * BATCH_CHANCES[BATCHES.index(b)]))])

@@ -141,7 +141,7 @@ def deceptive_attention_penalty(
     mass = xp.where(mass > 1, 1, mass)
     penalties = xp.zeros_like(mass) if strength == 0 else -strength * xp.log1p(-mass)
     share = xp.full_like(mass, 1 / max(mass.size, 1))
-    if reduction == "max" and mass.ndim > 1:
+    if reduction == "max" and mass.ndim > 1 and mass.shape[-2]:
         per_head = penalties.sum(axis=-1)[..., None]  # (..., h, 1): as many rows in each
         worst = xp.arange(mass.shape[-2])[:, None] == xp.argmax(per_head, axis=-2)[..., None, :]
         share = xp.where(worst, share * mass.shape[-2], 0)

@@ -198,6 +198,7 @@ def ffnified_attention(
     dtype, (height, width, channels) = query.dtype, query.shape[-3:]
     (p, q), (r, s) = kernel_key.shape[-3:-1], kernel_value.shape[-3:-1]
     batch = np.broadcast_shapes(*(array.shape[:-3] for array in (query, kernel_key, kernel_value)))
+    own = np.broadcast_shapes(query.shape[:-3], kernel_key.shape[:-3])
     nothing = np.zeros((1, channels), dtype=dtype)
     operands = [
         lay(query, (*batch, height)),
@@ -223,7 +224,12 @@ def ffnified_attention(
         )
     if weights is None:
         return output
-    own = np.broadcast_shapes(query.shape[:-3], kernel_key.shape[:-3])
+    if 0 in batch and 0 not in own:  # an empty batch of values, of which weights do not know
+        any_values = np.zeros(kernel_value.shape[-3:], dtype=dtype)
+        return AttentionResult(output, ffnified_attention(
+            query, kernel_key, any_values,
+            bias_key=bias_key, bias_value=None, activation=activation, return_weights=True,
+        ).weights)  # fmt: skip
     return AttentionResult(output, _without_axes_of_values(weights, own))
 
 

@@ -148,7 +148,8 @@ def samples_of_the_posterior_give_the_marginal(f: Evaluate, call: Call, rng: np.
     prior, likelihood, _ = call.arrays
     log_posterior = _log_posterior(call).astype(prior.dtype)
     samples = np.broadcast_to(
-        call.options["samples"], (*log_posterior.shape[:-1], np.shape(call.options["samples"])[-1])
+        np.asarray(call.options["samples"], dtype=np.int64),
+        (*log_posterior.shape[:-1], np.shape(call.options["samples"])[-1]),
     )
     possible = np.take_along_axis(np.asarray(log_posterior), samples, axis=-1) > -np.inf
     samples = np.where(possible, samples, np.asarray(log_posterior).argmax(axis=-1)[..., None])
@@ -158,7 +159,7 @@ def samples_of_the_posterior_give_the_marginal(f: Evaluate, call: Call, rng: np.
 
 @law(SAMPLED, statement="f(z[P]) = f(z) for every permutation P of the samples")
 def samples_may_come_in_any_order(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    samples = np.asarray(call.options["samples"])
+    samples = np.asarray(call.options["samples"], dtype=np.int64)
     order = rng.permutation(samples.shape[-1])
     return equal(call.given(samples=samples[..., order]).by(f), call.by(f))
 
@@ -171,7 +172,7 @@ def sample_weights_are_the_slope_of_the_bound(
     prior, likelihood, posterior = call.arrays
     step = rng.uniform(-1, 1, likelihood.shape).astype(likelihood.dtype)
     here, there = call.by(f), call.given(prior, likelihood + step, posterior).by(f)
-    samples = np.asarray(call.options["samples"])
+    samples = np.asarray(call.options["samples"], dtype=np.int64)  # a list of nothing has no dtype
     leading = here.weights.shape[:-1]
     places = np.broadcast_to(samples, (*leading, samples.shape[-1]))
     moved = np.take_along_axis(np.broadcast_to(step, (*leading, step.shape[-1])), places, axis=-1)

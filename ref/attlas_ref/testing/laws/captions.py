@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..plan import Call
-from .inputs import parts
+from .inputs import parts, spread_out
 from .law import Evaluate, Relation, at_most, equal, law, same
 
 SHOW, PENALTY, GATE = "show_attend_attention", "doubly_stochastic_penalty", "sentinel_gate"
@@ -225,7 +225,7 @@ def the_sentinel_is_one_more_item(f: Evaluate, call: Call, rng: np.random.Genera
 @law(SENTINEL, ties=(ADDITIVE,), statement="out − c = β (s − c) with c additive attention to the regions; 0 <= β <= 1",
      fixed={"return_sentinel": True})  # fmt: skip
 def the_sentinel_leads_away_from_the_regions(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
-    hidden, features, sentinel = call.arrays
+    hidden, features, sentinel = spread_out(call)
     option = call.options
     context = f(
         ADDITIVE, hidden, features, features, query_weight=option["w_hidden"], key_weight=option["w_feature"],

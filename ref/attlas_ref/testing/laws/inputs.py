@@ -38,6 +38,14 @@ def filled(call: Call) -> Call:
     return Call(call.name, tuple(arrays), options, call.plan)
 
 
+def spread_out(call: Call) -> tuple[Any, ...]:
+    """Return the arrays of a call, each with the leading axes of all of them, which a mask may have too."""
+    cores = parse_signature(find(call.name).signature).inputs
+    pairs = list(zip(call.arrays, cores, strict=True))
+    leading = np.broadcast_shapes(*(array.shape[: array.ndim - len(core)] for array, core in pairs))
+    return tuple(np.broadcast_to(array, (*leading, *array.shape[array.ndim - len(core) :])) for array, core in pairs)
+
+
 def at(call: Call, place: tuple[int, ...]) -> Call:
     """Return the part of a filled call at one place of its leading axes."""
     batch, known, options = call.arrays[0].shape[:-2], find(call.name).options, dict(call.options)

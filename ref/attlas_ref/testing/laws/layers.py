@@ -195,7 +195,7 @@ def rows_move_towards_the_note(f: Evaluate, call: Call, rng: np.random.Generator
 
 
 @law(BRAIN, ties=("softmax_attention",), statement="no index: q + softmax_attention(σ(q), A, A, scale=1, bias=a_0)",
-     fixed={"index": None})  # fmt: skip
+     fixed={"index": None}, least={"r": 1})  # fmt: skip
 def expected_names_are_a_residual_attention_step(
     f: Evaluate, call: Call, rng: np.random.Generator
 ) -> tuple[Relation, ...]:

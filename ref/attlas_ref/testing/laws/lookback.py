@@ -207,6 +207,8 @@ def one_head_is_the_single_functions(f: Evaluate, call: Call, rng: np.random.Gen
     energy = products(query, key) + options.get("energy_bias", 0.0)
     noise = options.get("noise")
     p = 1 / (1 + np.exp(-(energy if noise is None else energy + noise)))
+    output = call.by(f)
+    p = np.broadcast_to(p, (*output.shape[:-2], *p.shape[-2:]))  # a mask may have all leading axes
     weights = f(ALIGN, np.clip(p, 0, 1), **mask)
     if options.get("mass_preservation", True):
         weights = f(PRESERVED, weights, **mask)
@@ -215,7 +217,6 @@ def one_head_is_the_single_functions(f: Evaluate, call: Call, rng: np.random.Gen
         soft = products(options["soft_query"], options["soft_key"])
         chunk = {"chunk_size": options["chunk_size"]} if kind == "chunkwise" else {}
         weights = f(CHUNKS if chunk else LOOKBACK, weights, soft, **chunk, **mask)
-    output = call.by(f)
     return equal(output, np.broadcast_to(weights @ value, output.shape))
 
 

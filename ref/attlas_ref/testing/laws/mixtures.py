@@ -28,7 +28,7 @@ import numpy as np
 from ...visibility import Reals
 from ..pairs import visible_in
 from ..plan import Call
-from .inputs import filled, options_of
+from .inputs import filled, options_of, spread_out
 from .law import Evaluate, Relation, at_most, equal, law, same
 
 NAME = "probabilistic_attention"
@@ -76,8 +76,8 @@ def a_magnitude_prior_makes_a_mixture_softmax_attention(
     f: Evaluate, call: Call, rng: np.random.Generator
 ) -> tuple[Relation, ...]:
     mixture = call.given(prior="magnitude", query_precision=None, value_precision=0.0).by(f)
-    attention = f("softmax_attention", *call.arrays, **options_of(call, "mask"), **WEIGHTS)
-    return tuple(equal(one, other) for one, other in zip(mixture, attention, strict=True))
+    attention = f("softmax_attention", *spread_out(call), **options_of(call, "mask"), **WEIGHTS)
+    return tuple(equal(np.broadcast_to(one, other.shape), other) for one, other in zip(mixture, attention, strict=True))
 
 
 @law(NAME, ties=("distance_attention",), statement='prior = "uniform", one α: distance_attention(scale = α/2)',

@@ -28,7 +28,7 @@ from scipy.special import expit
 
 from ..pairs import visible_in
 from ..plan import Call
-from .inputs import filled
+from .inputs import filled, spread_out
 from .law import Evaluate, Relation, equal, law
 from .softmax import orthogonal
 
@@ -178,12 +178,10 @@ ONE = {"return_weights": False}
 @law(MUTUAL, ties=("softmax_attention",), statement="first = attention(x₁, x₂, v₂), second = attention(x₂, x₁, v₁)",
      fixed=ONE)  # fmt: skip
 def mutual_attention_goes_both_ways(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
-    first, second, first_value, second_value = call.arrays
+    first, second, first_value, second_value = spread_out(call)
     ahead = f("softmax_attention", first, second, second_value, **_of(call, "scale", "mask", "bias"))
     back = f("softmax_attention", second, first, first_value, **_of(call, "scale"), **_turned(call))
-    return tuple(
-        equal(out, np.broadcast_to(plain, out.shape)) for out, plain in zip(call.by(f), (ahead, back), strict=True)
-    )
+    return tuple(equal(out, plain) for out, plain in zip(call.by(f), (ahead, back), strict=True))
 
 
 @law(MUTUAL, statement="f(x₂, x₁, v₂, v₁, maskᵀ, biasᵀ) = f(x₁, x₂, v₁, v₂, mask, bias), exchanged", fixed=ONE)

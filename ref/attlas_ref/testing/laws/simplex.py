@@ -187,7 +187,8 @@ def the_gradient_of_entmax_begins_at_that_of_softmax(f: Evaluate, call: Call, rn
 @law("sparsemax_attention", ties=("sparsemax",), statement="w_i = sparsemax(s_i) over V(i)",
      fixed={"return_weights": True})  # fmt: skip
 def sparsemax_attention_projects_its_scores(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    return equal(call.by(f).weights, f("sparsemax", *_rows(call)[:1], mask=_rows(call)[1]))
+    projected = f("sparsemax", *_rows(call)[:1], mask=_rows(call)[1])
+    return equal(np.broadcast_to(call.by(f).weights, projected.shape), projected)
 
 
 @law("entmax_attention", ties=("entmax",), statement="w_i = entmax(s_i, α) over V(i)", fixed={"return_weights": True})

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..plan import Call
 from .evaluate import Evaluate
-from .inputs import filled
+from .inputs import filled, spread_out
 from .law import Relation, equal, law, same
 
 VISIBILITY = ("mask", "causal")
@@ -85,7 +85,7 @@ def relative_symbols_may_be_the_same_for_all(f: Evaluate, call: Call, rng: np.ra
     statement="it ends with its relational heads",
 )
 def dual_attention_ends_with_its_relational_heads(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    *_, query, key, relation_query, relation_key, symbols = call.arrays
+    *_, query, key, relation_query, relation_key, symbols = spread_out(call)
     options = _of(call, "relation_weight", "activation", "relation_scale", "scale", *VISIBILITY)
     heads = f("relational_attention", query, key, relation_query, relation_key, symbols, **options)
     side_by_side = np.moveaxis(heads, -3, -2)
@@ -149,7 +149,7 @@ def nothing_above_the_threshold_gives_zeros(f: Evaluate, call: Call, rng: np.ran
 
 @law("stacked_cross_attention", ties=("uniform_attention",), statement="λ = 0: the mean of the visible values")
 def a_zero_inverse_temperature_leaves_the_mean(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    query, key, value = (np.where(np.isfinite(x), x, 0) for x in call.arrays)
+    query, key, value = (np.where(np.isfinite(x), x, 0) for x in spread_out(call))
     output = call.given(query, key, value, inverse_temperature=0.0).by(f)
     return equal(output, np.broadcast_to(_uniform(f, call, value, query.shape[-2]), output.shape))
 
@@ -245,7 +245,7 @@ def at_strength_one_pladis_is_sparse(f: Evaluate, call: Call, rng: np.random.Gen
 @law("differential_attention", ties=("softmax_attention",), statement="λ = 0: softmax attention of the first pair",
      fixed={"norm_eps": None, "norm_scale": 1.0})  # fmt: skip
 def without_strength_nothing_is_subtracted(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    query, key, query_negative, key_negative, value = call.arrays
+    query, key, query_negative, key_negative, value = spread_out(call)
     others = (np.where(np.isfinite(x), x, 0) for x in (query_negative, key_negative))
     output = call.given(query, key, *others, np.where(np.isfinite(value), value, 0), strength=0.0).by(f)
     value = np.where(np.isfinite(value), value, 0)
