@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import COMPARISONS, THEMES, figure_of, save
-from generator import atlas, explorer, pages, tables, text
+from generator import atlas, explorer, pages, tables, text, zoo
 from generator.lessons import write_lessons
 from generator.navigation import navigation
 
@@ -35,6 +35,7 @@ def main() -> None:
     parts |= {f"benchmarks-{name}.md": tables.benchmarks(name, measured(name)) for name in tables.REPORTS}
     parts |= {f"{name}.md": text.figure(name, name, captions[name], "atlas/") for name in COMPARISONS}
     parts["explorer.md"] = explorer.contents()
+    parts["zoo-table.md"], parts["zoo.md"] = zoo.table(), zoo.entries()
     parts["nav.yml"] = navigation()
     for name, content in parts.items():
         write(ATLAS / "_parts" / name, content)

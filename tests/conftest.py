@@ -109,6 +109,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "test_numba_cuda_polynomials.py",
         "test_pointer_kernels.py",
         "test_array_kinds.py",
+        "test_zoo.py",
     )
     shares = {"test_laws.py": 4, "test_contract_layout.py": 2, **dict.fromkeys(whole, 1)}
     kept = [

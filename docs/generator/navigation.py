@@ -13,6 +13,7 @@ AFTER = (
     ("Aligning words", "alignment.md"),
     ("Engines", "engines.md"),
     ("Accuracy", "accuracy.md"),
+    ("Famous bugs", "bugs.md"),
     ("Benchmarks", "benchmarks.md"),
     ("Teaching", "teaching.md"),
     ("API", "api.md"),

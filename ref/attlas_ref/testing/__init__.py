@@ -25,7 +25,8 @@ AssertionError: ...
 - `faults`: calls that must be refused;
 - `candidates`: what this process can run (`candidates.candidates()`);
 - `pairwise`: few rows in which every pair of choices occurs;
-- `checks`: the checks themselves.
+- `checks`: the checks themselves;
+- `zoo`: famous bugs, to try tests on.
 
 Importing this package imports none of them; those that draw need Hypothesis (``pip install attlas[testing]``).
 """

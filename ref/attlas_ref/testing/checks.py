@@ -61,15 +61,17 @@ def check_laws(candidate: Candidate, name: str, max_examples: int | None = None)
                 check_law(candidate, law, subject, max_examples)
 
 
-def check_law(candidate: Candidate, law: Law, subject: str, max_examples: int | None = None) -> None:
-    """Check one law on drawn calls of the formulation `subject`."""
+def check_law(
+    candidate: Candidate, law: Law, subject: str, max_examples: int | None = None, largest: int | None = None
+) -> None:
+    """Check one law on drawn calls of the formulation `subject`, with sizes up to `largest`."""
 
     @_settings(max_examples)
     @given(
         calls(
             subject,
             dtypes=law.dtypes,
-            largest=min(LAW_SIZE, candidate.largest // 2),
+            largest=min(LAW_SIZE, candidate.largest // 2) if largest is None else largest,
             least=law.least,
             fixed=law.fixed_for(subject),
             plain=True,
