@@ -1,5 +1,6 @@
 """What a bug is: an edit of a correct module, and the law that does not survive it."""
 
+import ast
 import contextlib
 import importlib
 import inspect
@@ -54,17 +55,9 @@ class Bug:
         function: Callable[..., Any] = getattr(copy, self.formulation)
         return function
 
-    @contextlib.contextmanager
-    def planted(self) -> Iterator[None]:
-        """Put the faulty module in the place of the right one, wherever its parts were imported to."""
-        right = dict(vars(importlib.import_module(self.edited)))
-        wrong = vars(copied(self.edited, self.edits))
-        package = self.edited.partition(".")[0]
-        _swap(package, right, wrong)
-        try:
-            yield
-        finally:
-            _swap(package, wrong, right)
+    def planted(self) -> contextlib.AbstractContextManager[None]:
+        """Put the faulty module in the place of the right one."""
+        return planted(copied(self.edited, self.edits))
 
     def diff(self) -> str:
         """Return what is edited as lines with - and +."""
@@ -76,16 +69,33 @@ class Bug:
 
 def copied(module: str, edits: tuple[Edit, ...]) -> ModuleType:
     """Return a copy of a module, made anew from its edited source."""
-    original = importlib.import_module(module)
-    source = inspect.getsource(original)
+    source = inspect.getsource(importlib.import_module(module))
     for old, new in edits:
         if source.count(old) != 1:
             raise ValueError(f"{module} has {source.count(old)} times, not once:\n{textwrap.indent(old, '    ')}")
         source = source.replace(old, new)
+    return remade(module, ast.parse(source))
+
+
+def remade(module: str, tree: ast.Module) -> ModuleType:
+    """Return a copy of a module, made anew from a syntax tree."""
+    original = importlib.import_module(module)
     copy = ModuleType(module, original.__doc__)
     copy.__package__, copy.__file__ = original.__package__, original.__file__
-    exec(compile(source, str(original.__file__), "exec"), vars(copy))
+    exec(compile(tree, str(original.__file__), "exec"), vars(copy))
     return copy
+
+
+@contextlib.contextmanager
+def planted(copy: ModuleType) -> Iterator[None]:
+    """Put a copy of a module in the place of the module itself, wherever its parts were imported to."""
+    right, wrong = dict(vars(importlib.import_module(copy.__name__))), vars(copy)
+    package = copy.__name__.partition(".")[0]
+    _swap(package, right, wrong)
+    try:
+        yield
+    finally:
+        _swap(package, wrong, right)
 
 
 def replace(module: ModuleType, olds: dict[str, Any], news: dict[str, Any]) -> None:
