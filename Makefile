@@ -15,7 +15,7 @@ BASE := $(call installed,base)
 PEERS := $(VENV)/.installed-dev-peers
 ZENSICAL := $(VENV)/.installed-dev-zensical
 
-.PHONY: help tour test simulator doctest lint format docs zensical serve bench thorough fuzz clean
+.PHONY: help tour test simulator doctest lint format docs zensical serve bench thorough fuzz mutants clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -65,6 +65,11 @@ thorough: $(DEV)  ## The tests of `make test` with five times the draws, every k
 
 fuzz: $(DEV)  ## Draw random cases instead of the same ones, and many more
 	ATTLAS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_equivalence.py tests/test_laws.py
+
+MUTANTS ?= 400
+mutants: $(DEV)  ## Plant small faults in the sources and count those that tests notice (hours; MUTANTS=50 is less)
+	$(BIN)/python tests/mutants/run_mutants.py --mutants $(MUTANTS) --write
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python tests/mutants/run_mutants.py --mutants $(MUTANTS) --write
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas docs/lessons .lesson_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import COMPARISONS, THEMES, figure_of, save
-from generator import atlas, explorer, pages, tables, text, zoo
+from generator import atlas, explorer, mutants, pages, tables, text, zoo
 from generator.lessons import write_lessons
 from generator.navigation import navigation
 
@@ -36,6 +36,7 @@ def main() -> None:
     parts |= {f"{name}.md": text.figure(name, name, captions[name], "atlas/") for name in COMPARISONS}
     parts["explorer.md"] = explorer.contents()
     parts["zoo-table.md"], parts["zoo.md"] = zoo.table(), zoo.entries()
+    parts["mutants.md"] = f"{mutants.table()}\n\n{mutants.alive()}"
     parts["nav.yml"] = navigation()
     for name, content in parts.items():
         write(ATLAS / "_parts" / name, content)

@@ -37,8 +37,8 @@ def main(names: list[str]) -> None:
             print(bug.name, flush=True)
             with bug.planted() if SIMULATED else contextlib.nullcontext():
                 found[bug.name] = measured(bug)
-    ordered = {bug.name: found[bug.name] for bug in BUGS if bug.name in found}
-    TARGET.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            found = {bug.name: found[bug.name] for bug in BUGS if bug.name in found}
+            TARGET.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def measured(bug: Bug) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def difference(relation: Relation) -> str:
     left, right = np.broadcast_arrays(left, right)
     with np.errstate(invalid="ignore"):
         apart = np.nan_to_num(left - right if relation.kind == "at most" else np.abs(left - right), nan=np.inf)
-    apart[(left == right) | (np.isnan(left) & np.isnan(right))] = -np.inf
+    apart = np.where((left == right) | (np.isnan(left) & np.isnan(right)), -np.inf, apart)
     worst = np.unravel_index(apart.argmax(), apart.shape)
     return f"{number(left[worst])} {SIGNS[relation.kind]} {number(right[worst])}"
 

@@ -112,7 +112,7 @@ def _within(node: ast.AST) -> Iterator[ast.stmt | ast.expr]:
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
-    new = copy.deepcopy(node)
+    new = copy.copy(node)
     match new:
         case ast.Compare(ops=[op]) if type(op) in COMPARISONS:
             new.ops = [COMPARISONS[type(op)]()]

@@ -21,6 +21,8 @@ from attlas_ref.testing.checks import check_equivalence, check_law
 
 ROOT = Path(__file__).parents[2]
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+BUNDLE = 6
+"""Mutants of one file that are run one after the other."""
 SHARED = "shared"
 """The family of files that several families use."""
 
@@ -40,16 +42,19 @@ class Lane:
     """What the engine runs for a formulation."""
 
     def mutants(self) -> list[Mutant]:
-        """Return every mutant of the lane, in a random order that is always the same: the families in turn."""
+        """Return every mutant of the lane, in a random order that is always the same.
+
+        Families take turns. Within a family the first few mutants of each file come before the next few of the first
+        file: what the reference says of a formulation's calls is worth more than one mutant.
+        """
         by_family: dict[str, list[Mutant]] = {}
         for folder in self.folders:
             for path in [ROOT / folder] if folder.endswith(".py") else sorted((ROOT / folder).rglob("*.py")):
                 file = path.relative_to(ROOT).as_posix()
                 for mutant in mutants_of(file, path.read_text(encoding="utf-8")):
                     by_family.setdefault(family_of(file), []).append(mutant)
-        for family in by_family.values():
-            family.sort(key=lambda mutant: zlib.crc32(f"{mutant.name} {mutant.place}".encode()))
-        return [mutant for turn in zip_longest(*by_family.values()) for mutant in turn if mutant is not None]
+        ordered = [_in_bundles(mutants) for mutants in by_family.values()]
+        return [mutant for turn in zip_longest(*ordered) for mutant in turn if mutant is not None]
 
     @property
     def runner(self) -> Candidate:
@@ -101,6 +106,20 @@ class Lane:
         A reference is not compared with itself: its laws come first, then an engine that was written apart from it.
         """
         return reference_candidate() if self.name == "reference" else self.runner
+
+
+def _in_bundles(mutants: list[Mutant]) -> list[Mutant]:
+    """Shuffle the mutants of each file, and the files, and take a few of each file in turn."""
+    by_file: dict[str, list[Mutant]] = {}
+    for mutant in sorted(mutants, key=lambda mutant: zlib.crc32(f"{mutant.name} {mutant.place}".encode())):
+        by_file.setdefault(mutant.file, []).append(mutant)
+    files = sorted(by_file, key=lambda file: zlib.crc32(file.encode()))
+    bundles = [
+        (start, by_file[file][start : start + BUNDLE])
+        for file in files
+        for start in range(0, len(by_file[file]), BUNDLE)
+    ]
+    return [mutant for _, bundle in sorted(bundles, key=lambda pair: pair[0]) for mutant in bundle]
 
 
 def family_of(file: str) -> str:
