@@ -65,7 +65,9 @@ def said(call: Call) -> str:
         if not hasattr(value, "shape"):
             parts.append(f"{name} = {round(value, 3) if isinstance(value, float) else value}")
         elif value.size <= LARGEST and name in ("mask", "bias", "uniform", "previous"):
-            parts.append(f"{name} = {(value if value.dtype.kind == 'b' else np.round(value, 3)).tolist()}")
+            parts.append(
+                f"{name} = {(value if value.dtype.kind == 'b' else np.round(value.astype(float), 3)).tolist()}"
+            )
     return "; ".join(parts)
 
 

@@ -54,6 +54,10 @@ def _killed(families: list[Mapping[str, int]], share: bool = False) -> str:
     return f"{killed} / {judged}" + (f" ({killed / judged:.0%})" if share else "")
 
 
+def _because(mutant: Mapping[str, Any]) -> str:
+    return f": {mutant['by']}" if mutant["by"] else ""
+
+
 def alive() -> str:
     """Return the mutants that were not killed: survivors, those that compute the same, those that nothing calls."""
     parts = []
@@ -63,7 +67,8 @@ def alive() -> str:
         ("unreached", "Mutants of what no call reaches"),
     ):
         lines = [
-            f"    - {LANES[lane]}: `{mutant['name']}`" + (f": {mutant['by']}" if mutant["by"] else "")
+            f"    - {LANES[lane]}: `{mutant['name']}` (line {mutant['line']})"
+            + (f": {mutant['by']}" if mutant["by"] else "")
             for lane in LANES
             for mutant in report().get(lane, {}).get("alive", ())
             if mutant["status"] == status

@@ -80,7 +80,13 @@ class Lane:
         names = self.users().get((module, owners[0]), []) if owners else []
         own = Path(mutant.file).stem
         return sorted(
-            names, key=lambda name: (name != own, own not in name, zlib.crc32(f"{mutant.name}{name}".encode()))
+            names,
+            key=lambda name: (
+                name != mutant.owner,
+                name != own,
+                own not in name,
+                zlib.crc32(f"{mutant.name}{name}".encode()),
+            ),
         )
 
     def checks(self, name: str) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -138,7 +144,12 @@ def module_of(file: str) -> str:
 
 
 def _engine(name: str) -> Callable[[Record], Any]:
-    return lambda record: TABLE[name].function(record) if name in record.engines else None
+    def function(record: Record) -> Any:
+        """The function that was written: a composition without where it runs."""
+        found = TABLE[name].function(record) if name in record.engines else None
+        return found.func if isinstance(found, functools.partial) else found
+
+    return function
 
 
 REF = tuple(
@@ -151,7 +162,7 @@ LANES = {
         Lane("composites", ("accel/attlas/composites",), "cupy-as-numpy", 100, _engine("cupy")),
         Lane("cupy", ("accel/attlas/cupy_gpu",), "cupy-as-numpy", 100, _engine("cupy")),
         Lane("numba", ("accel/attlas/numba_cpu",), "numba", 100, _engine("numba")),
-        Lane("numba-cuda", ("accel/attlas/numba_cuda",), "numba-cuda-simulator", 4, _engine("numba-cuda")),
+        Lane("numba-cuda", ("accel/attlas/numba_cuda",), "numba-cuda-simulator", 16, _engine("numba-cuda")),
     )
     if (lane.name == "numba-cuda") == SIMULATED
 }

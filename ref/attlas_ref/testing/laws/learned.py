@@ -108,8 +108,8 @@ def a_vector_added_to_every_position_cancels(f: Evaluate, call: Call, rng: np.ra
 def a_zero_query_locates_nothing(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     query, value = call.arrays
     output = call.given(np.zeros_like(query), value).by(f)
-    mean = f("uniform_attention", value, m=query.shape[-2], **_of(call, "mask"))
-    return equal(output, np.broadcast_to(mean, output.shape))
+    value = np.broadcast_to(value, (*output.shape[:-2], *value.shape[-2:]))
+    return equal(output, f("uniform_attention", value, m=query.shape[-2], **_of(call, "mask")))
 
 
 @law("neural_attention", statement="one layer, nothing rectified: the weights do not depend on the query",
