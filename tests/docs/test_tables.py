@@ -85,7 +85,7 @@ def test_killed_mutants_are_counted_by_family_and_engine(generator: Any, monkeyp
     assert table["memory"] == "8 / 10"
     assert table["all"] == "8 / 10 (80%)"
     assert table["mutants that were run"] == "16 of 1,000"
-    assert "`cupy`, on NumPy, line 3 of `a.py f: 1 → 2`" in mutants.alive()
+    assert "`cupy`, on NumPy: `a.py f: 1 → 2` (line 3)" in mutants.alive()
 
 
 def test_what_was_measured_is_within_its_budget_and_repeats(generator: Any) -> None:

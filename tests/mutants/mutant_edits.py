@@ -49,11 +49,13 @@ class Mutant:
     line: int
     before: str
     after: str
+    within: str
+    """The line of the source."""
 
     @property
     def name(self) -> str:
         """What it is called in reports; it survives changes elsewhere in the file."""
-        return f"{self.file} {self.owner}: {self.before} → {self.after}"
+        return f"{self.file} {self.owner}: {self.before} → {self.after} in: {self.within}"
 
 
 Change = tuple[ast.AST, Callable[[], ast.AST]]
@@ -63,12 +65,12 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
     """Return every mutant of a source.
 
     >>> [mutant.name for mutant in mutants_of("a.py", "def f(x):\\n    return x + 1")]
-    ['a.py f: x + 1 → x - 1', 'a.py f: 1 → 2']
+    ['a.py f: x + 1 → x - 1 in: return x + 1', 'a.py f: 1 → 2 in: return x + 1']
     """
-    found = []
+    found, lines = [], source.splitlines()
     for place, (owner, node, new) in enumerate(_sites(ast.parse(source))):
         before, after = (_shown(part) for part in (node, new))
-        found.append(Mutant(file, place, owner, node.lineno, before, after))
+        found.append(Mutant(file, place, owner, node.lineno, before, after, lines[node.lineno - 1].strip()))
     return found
 
 

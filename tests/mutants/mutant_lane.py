@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from documented import check_defaults
 from mutant_edits import Mutant, mutants_of
 from mutant_reach import uses
 
@@ -104,7 +105,8 @@ class Lane:
         compared = []
         if find(name).kind != "U" and engine.covers(name):
             compared = [("equivalence", functools.partial(check_equivalence, engine, name, self.draws))]
-        yield from (*own, *compared) if self.name == "reference" else (*compared, *own)
+        defaults = ("defaults", functools.partial(check_defaults, name))
+        yield from (*own, *compared, defaults) if self.name == "reference" else (*compared, *own)
 
     def _judged(self) -> Candidate:
         """The candidate whose laws are checked.
