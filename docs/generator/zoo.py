@@ -63,6 +63,6 @@ def entry(bug: Bug) -> str:
             f"### {name}",
             f"{page}{where}. {bug.story}",
             f"```diff\n{bug.diff()}\n```",
-            f"Killed by `{law.name}`: {text.one_line(law.statement)}  \nwith {found['call']}: {found['broken']}",
+            f"Killed by `{law.name}`: `{law.statement}`, with {found['call']}: {found['broken']}.",
         ]
     )

@@ -39,7 +39,7 @@ import pytest
 from harsh import poison_empty, shrink_blocks
 from hypothesis import HealthCheck, Phase, settings
 from mutant_edits import Mutant, mutated
-from mutant_equivalents import EQUIVALENT
+from mutant_equivalents import why_the_same
 from mutant_lane import LANES, ROOT, Lane, family_of, module_of
 
 from attlas_ref.records import all_records
@@ -47,7 +47,7 @@ from attlas_ref.testing import remembered
 from attlas_ref.testing.zoo.bug import planted, remade
 
 TARGET = ROOT / "docs" / "benchmarks" / "mutants.json"
-KILLED, SURVIVED, TIMEOUT, UNREACHED, EQUIVALENT_ = "killed", "survived", "timeout", "unreached", "equivalent"
+KILLED, SURVIVED, TIMEOUT, UNREACHED, EQUIVALENT = "killed", "survived", "timeout", "unreached", "equivalent"
 PATIENCE = 20.0
 """Seconds that a mutant has, beside ten times what the right code takes."""
 TURNS = 3
@@ -66,7 +66,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=24 * 3600.0, help="when to stop")
     parser.add_argument("--only", default="", help="a part of the names of those to run")
     parser.add_argument("--write", action="store_true", help=f"keep what was found in {TARGET.relative_to(ROOT)}")
+    parser.add_argument("--explain", action="store_true", help="only look up anew which survivors compute the same")
     chosen = parser.parse_args()
+    if chosen.explain:
+        explain()
+        return
     harsher()
     for name in chosen.lane or LANES:
         report = run(LANES[name], chosen.mutants, time.monotonic() + chosen.seconds, chosen.only)
@@ -149,8 +153,8 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
             own = own_tests_fail(name)
             if one(own, OWN) is False:
                 status, by = one(lambda: fate(lane, mutant, sources[mutant.file], [], own), OWN)  # noqa: B023
-        if status == SURVIVED and mutant.name in EQUIVALENT:
-            status, by = EQUIVALENT_, EQUIVALENT[mutant.name]
+        if status == SURVIVED and (why := why_the_same(mutant.name)):
+            status, by = EQUIVALENT, why
         yield judged(mutant, status, by)
 
 
@@ -278,6 +282,20 @@ def keep(lane: str, report: Found) -> None:
         if result["status"] != KILLED
     ]
     found[lane] = {"possible": report["possible"], "families": families, "alive": alive}
+    TARGET.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def explain() -> None:
+    """Go through the survivors in the file, once somebody has said of some why they compute the same."""
+    found: Found = json.loads(TARGET.read_text(encoding="utf-8"))
+    for lane in found.values():
+        for mutant in lane["alive"]:
+            why = why_the_same(mutant["name"])
+            if why and mutant["status"] == SURVIVED:
+                counts = lane["families"][family_of(mutant["name"].split(" ")[0])]
+                counts[SURVIVED] -= 1
+                counts[EQUIVALENT] = counts.get(EQUIVALENT, 0) + 1
+                mutant["status"], mutant["by"] = EQUIVALENT, why
     TARGET.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from mutant_edits import mutants_of, mutated
-from mutant_equivalents import EQUIVALENT
+from mutant_equivalents import EQUIVALENT, why_the_same
 from mutant_lane import LANES, ROOT
 from mutant_reach import uses
 from run_mutants import KILLED, SURVIVED, TIMEOUT, fate, one, summary
@@ -90,6 +90,12 @@ def test_the_share_leaves_out_what_computes_the_same() -> None:
     statuses = [KILLED, KILLED, TIMEOUT, SURVIVED, "equivalent", "unreached"]
     report = {"possible": 10, "results": [{"status": status} for status in statuses]}
     assert summary(report).startswith("75.0% of 4 killed")
+
+
+def test_idioms_of_safe_division_are_known() -> None:
+    assert why_the_same("a.py f: 1 → 2 in: return x / np.where(total == 0, 1, total)")
+    assert why_the_same("a.py f: 1 → 2 in: return x / np.where(total == 1, 1, total)") is None
+    assert why_the_same("a.py f: 0 → 1 in: top = np.where(top == -np.inf, 0, top)")
 
 
 def test_each_mutant_that_computes_the_same_is_one_of_the_sources() -> None:

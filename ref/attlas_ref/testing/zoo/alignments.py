@@ -8,8 +8,8 @@ BUGS = (
         "monotonic_alignment",
         "the_scan_is_the_recursion",
         "The closed form divides by a product of probabilities, which is clamped at 1e-6 so that nothing is "
-        "divided by 0: on long inputs the alignment fades away. The implementations of MoChA and of its successors "
-        "do so.",
+        "divided by 0: on long inputs the alignment fades away. Implementations of "
+        "monotonic attention do so.",
         (
             (
                 "_clamped_arrivals(chance, alpha, eps) if eps else _scanned_arrivals(chance, alpha)",
