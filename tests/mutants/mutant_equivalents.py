@@ -3,11 +3,16 @@
 import re
 
 PATTERNS = {
-    r".*: 1 → 2 in: .*where\((\w+) == 0, 1, \1\)[^1]*": "0 divided by 2 is 0 as well",
+    r".*: 1 → 2 in: .*where\((\w+) == 0, (?:dtype\()?1\)?, \1\)[^1]*": "0 divided by 2 is 0 as well",
     r".*: 0 → 1 in: [^0]*where\((\w+) == -\w+\.inf, 0, \1\)[^0]*": "exp(-inf - shift) is 0 whatever the shift is",
+    r".*: 0 → 1 in: [^0]*where\(np\.isneginf\((\w+)\), 0, \1\)[^0]*": "exp(-inf - shift) is 0 whatever the shift is",
 }
 """Two idioms of safe division and of safe exponentials, which stand in many files."""
 EQUIVALENT: dict[str, str] = {
+    "ref/attlas_ref/probabilistic/projective_tree_marginals.py _inside: -np.inf → np.inf in: "
+    "left, right, arc_left, arc_right = (np.full_like(arcs, -np.inf) for _ in range(4))": (
+        "every entry that is read has been written before"
+    ),
     "accel/attlas/cupy_gpu/probabilistic/fenwick.py _levels: rest > size → rest >= size in: if rest > size:": (
         "a group that nobody stands behind is walked over too, and holds no pair"
     ),

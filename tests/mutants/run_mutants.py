@@ -142,7 +142,10 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
     sources = {mutant.file: (ROOT / mutant.file).read_text(encoding="utf-8") for mutant in mutants}
     for what, check in list(checks):
         try:
-            check()
+            if lane.name == "numba":  # a mutant must find nothing compiled, so the right code runs elsewhere
+                one(check, OWN)
+            else:
+                check()
         except Exception as error:  # a rare draw of the kit itself, which says nothing of mutants
             checks.remove((what, check))
             yield {"note": f"{name} without {what}, which fails as it is: {error}"[:300]}
