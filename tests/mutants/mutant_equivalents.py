@@ -9,6 +9,11 @@ PATTERNS = {
 }
 """Two idioms of safe division and of safe exponentials, which stand in many files."""
 EQUIVALENT: dict[str, str] = {
+    "accel/attlas/composites/normalizers/edits.py calibrate_attention_sinks: 1 → 2 in: "
+    "xp, n = here.xp, weights.shape[-1]": "the weights are square",
+    "accel/attlas/composites/shapes.py row_blocks: 1 → 2 in: step = max(1, ENTRIES // max(1, width))": (
+        "blocks of other sizes hold the same rows"
+    ),
     "ref/attlas_ref/probabilistic/projective_tree_marginals.py _inside: -np.inf → np.inf in: "
     "left, right, arc_left, arc_right = (np.full_like(arcs, -np.inf) for _ in range(4))": (
         "every entry that is read has been written before"
