@@ -18,7 +18,7 @@ BASE := $(call installed,base)
 PEERS := $(VENV)/.installed-dev-peers
 ZENSICAL := $(VENV)/.installed-dev-zensical
 
-.PHONY: help tour test simulator doctest lint format docs zensical serve bench large thorough fuzz kernels test-gpu clean
+.PHONY: help tour test simulator doctest lint format docs zensical serve bench large thorough fuzz mutants kernels test-gpu clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -77,6 +77,11 @@ kernels: $(DEV)  ## Compile every CUDA kernel for four generations of GPUs, with
 
 test-gpu: $(PEERS)  ## With a CUDA GPU: larger tests, compute-sanitizer, the benchmark; keep what they say
 	$(BIN)/python tests/gpu/run.py
+
+MUTANTS ?= 400
+mutants: $(DEV)  ## Plant small faults in the sources and count those that tests notice (hours; MUTANTS=50 is less)
+	$(BIN)/python tests/mutants/run_mutants.py --mutants $(MUTANTS) --write
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python tests/mutants/run_mutants.py --mutants $(MUTANTS) --write
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas docs/lessons .docs_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import COMPARISONS, THEMES, Draw, Theme, drawn, figure_of
-from generator import atlas, explorer, pages, tables, text
+from generator import atlas, explorer, mutants, pages, tables, text, zoo
 from generator.kept import kept, key_of
 from generator.lessons import write_lessons
 from generator.navigation import navigation
@@ -38,6 +38,8 @@ def main() -> None:
     parts |= {f"benchmarks-{name}.md": tables.benchmarks(name, measured(name)) for name in tables.REPORTS}
     parts |= {f"{name}.md": text.figure(name, name, captions[name], "atlas/") for name in COMPARISONS}
     parts["explorer.md"] = explorer.contents()
+    parts["zoo-table.md"], parts["zoo.md"] = zoo.table(), zoo.entries()
+    parts["mutants.md"] = f"{mutants.table()}\n\n{mutants.alive()}"
     parts["nav.yml"] = navigation()
     for name, content in parts.items():
         write(ATLAS / "_parts" / name, content)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harsh import poison_empty, shrink_blocks
 from hypothesis import HealthCheck, Verbosity, settings
 
 from attlas_ref.records import all_records, find
@@ -114,6 +115,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "test_numba_cuda_polynomials.py",
         "test_pointer_kernels.py",
         "test_array_kinds.py",
+        "test_zoo.py",
     )
     shares = {"test_laws.py": 4, "test_contract_layout.py": 2, **dict.fromkeys(whole, 1)}
     kept = [
@@ -144,17 +146,7 @@ def draws_of_its_own(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fill `numpy.empty` with NaN, so that memory which is read before it is written shows."""
-
-    def poison(array: Any) -> Any:
-        if array.dtype.kind in "fc":
-            array.fill(np.nan)
-        elif array.dtype.kind in "iu":
-            array.fill(np.iinfo(array.dtype).max)
-        return array
-
-    empty, empty_like = np.empty, np.empty_like
-    monkeypatch.setattr(np, "empty", lambda *args, **kwargs: poison(empty(*args, **kwargs)))
-    monkeypatch.setattr(np, "empty_like", lambda *args, **kwargs: poison(empty_like(*args, **kwargs)))
+    poison_empty(monkeypatch.setattr)
 
 
 @pytest.fixture(autouse=True)
@@ -163,31 +155,9 @@ def small_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     Tests of one engine, of the command line and of the pages run with the blocks that users have.
     """
-    if request.node.get_closest_marker("real_blocks") is not None:
-        return
-    if "cupy-as-numpy" in CANDIDATES:
-        from attlas.cupy_gpu import tile
-        from attlas.cupy_gpu.kronecker import factorized, fastmax
-
-        monkeypatch.setattr(factorized, "CHUNK", 2)
-        monkeypatch.setattr(fastmax, "GAIN", 3)
-        monkeypatch.setattr(tile, "ROWS", 4)
-        monkeypatch.setattr(tile, "MATRIX_ENTRIES", 16)
-        monkeypatch.setattr(tile, "TILE_ENTRIES", 48)
-    if SIMULATED:
-        from attlas.numba_cuda.kronecker import chunks
-        from attlas.numba_cuda.kronecker import fastmax as cuda_fastmax
-
-        monkeypatch.setattr(chunks, "CHUNK", 2)
-        monkeypatch.setattr(cuda_fastmax, "GAIN", 3)
-    drawn = request.path.parent.name in ("tests", "contract", "kit")
-    if "numba" in CANDIDATES and drawn:
-        from attlas.numba_cpu import backward, few, operands
-
-        monkeypatch.setattr(operands, "QUERIES_PER_BLOCK", 5)
-        monkeypatch.setattr(operands, "KEYS_PER_BLOCK", 3)
-        monkeypatch.setattr(backward, "SLAB", 4)
-        monkeypatch.setattr(few, "KEYS_PER_CHUNK", 4)
+    if request.node.get_closest_marker("real_blocks") is None:
+        drawn = request.path.parent.name in ("tests", "contract", "kit")
+        shrink_blocks(monkeypatch.setattr, CANDIDATES, on_the_cpu=drawn)
 
 
 # Each process counts what it has run; with pytest-xdist the workers hand their counts to the controller.

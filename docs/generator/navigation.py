@@ -14,6 +14,7 @@ AFTER = (
     ("Engines", "engines.md"),
     ("Accuracy", "accuracy.md"),
     ("What is promised", "promises.md"),
+    ("Famous bugs", "bugs.md"),
     ("Benchmarks", "benchmarks.md"),
     ("Teaching", "teaching.md"),
     ("API", "api.md"),

@@ -7,14 +7,16 @@ from built_site import ROOT
 
 from attlas.interop import CONVENTIONS
 from attlas_ref.records import FAMILIES, all_records
+from attlas_ref.testing.zoo import BUGS
 
 
 @pytest.fixture
 def generator(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    from generator import accuracy, conventions, promises, properties
+    from generator import accuracy, conventions, mutants, promises, properties, zoo
 
-    return {"accuracy": accuracy, "conventions": conventions, "promises": promises, "properties": properties}
+    modules = (accuracy, conventions, mutants, promises, properties, zoo)
+    return {module.__name__.split(".")[-1]: module for module in modules}
 
 
 def rows(table: str) -> list[list[str]]:
@@ -60,6 +62,28 @@ def test_errors_are_shown_by_family_and_engine(generator: Any, monkeypatch: pyte
     assert rows(accuracy.budgets())[-1][2] == "0.50 · 0.50"
     monkeypatch.setattr(accuracy, "report", lambda: None)
     assert "measure_accuracy.py" in accuracy.ulps()
+
+
+def test_every_bug_has_been_hunted_and_stands_on_the_page(generator: Any) -> None:
+    entries, table = generator["zoo"].entries(), rows(generator["zoo"].table())
+    assert set(generator["zoo"].report()) == {bug.name for bug in BUGS}
+    assert entries.count("```diff") == len(BUGS)
+    assert int(table[-1][1]) == len(BUGS)
+    for bug in BUGS:
+        assert f"Killed by `{bug.law}`" in entries
+
+
+def test_killed_mutants_are_counted_by_family_and_engine(generator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutants = generator["mutants"]
+    counts = {"memory": {"killed": 7, "timeout": 1, "survived": 2, "equivalent": 5}, "shared": {"unreached": 1}}
+    alive = [{"name": "a.py f: 1 → 2", "line": 3, "status": "survived", "by": ""}]
+    report = {"cupy": {"possible": 1000, "families": counts, "alive": alive}}
+    monkeypatch.setattr(mutants, "report", lambda: report)
+    table = {row[0].strip("*[").split("]")[0]: row[1] for row in rows(mutants.table())}
+    assert table["memory"] == "8 / 10"
+    assert table["all"] == "8 / 10 (80%)"
+    assert table["mutants that were run"] == "16 of 1,000"
+    assert "`cupy`, on NumPy: `a.py f: 1 → 2` (line 3)" in mutants.alive()
 
 
 def test_what_was_measured_is_within_its_budget(generator: Any) -> None:

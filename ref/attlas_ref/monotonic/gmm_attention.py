@@ -82,7 +82,7 @@ def gmm_attention(
         The hidden layer: tanh, or relu in the logistic version.
     w_params, b_params : (a, 3K), (3K,) real arrays
         From the hidden layer to K weights, K steps and K widths. The logistic version has weights, widths, steps.
-    version : {0, 1, 2, "logistic"}
+    version : {0, 1, 2, "logistic"}, default 2
         How the parameters are made positive; see the table.
     sigma_floor : float, default 0
         At least 0; added to the widths, in keys. Not in the logistic version.

@@ -26,7 +26,8 @@ AssertionError: ...
 - `candidates`: what this process can run (`candidates.candidates()`);
 - `pairwise`: few rows in which every pair of choices occurs;
 - `checks`: the checks themselves;
-- `fuzz`: the same on random calls until a time is up, and files that keep what fails.
+- `fuzz`: the same on random calls until a time is up, and files that keep what fails;
+- `zoo`: famous bugs, to try tests on.
 
 Importing this package imports none of them; those that draw need Hypothesis (``pip install attlas[testing]``).
 """

@@ -67,23 +67,25 @@ def check_laws(candidate: Candidate, name: str, max_examples: int | None = None)
                 check_law(candidate, law, subject, max_examples)
 
 
-def check_law(candidate: Candidate, law: Law, subject: str, max_examples: int | None = None) -> None:
-    """Check one law on drawn calls of the formulation `subject`."""
+def check_law(
+    candidate: Candidate, law: Law, subject: str, max_examples: int | None = None, largest: int | None = None
+) -> None:
+    """Check one law on drawn calls of the formulation `subject`, with sizes up to `largest`."""
 
     @_settings(max_examples)
-    @given(law_calls(candidate, law, subject))
+    @given(law_calls(candidate, law, subject, largest))
     def check(call: Call) -> None:
         obey(candidate, law, call)
 
     check()
 
 
-def law_calls(candidate: Candidate, law: Law, subject: str) -> st.SearchStrategy[Call]:
-    """Return the strategy of the calls that a law is checked on."""
+def law_calls(candidate: Candidate, law: Law, subject: str, largest: int | None = None) -> st.SearchStrategy[Call]:
+    """Return the strategy of the calls that a law is checked on, with sizes up to `largest`."""
     return calls(
         subject,
         dtypes=law.dtypes,
-        largest=min(LAW_SIZE, candidate.largest // 2),
+        largest=min(LAW_SIZE, candidate.largest // 2) if largest is None else largest,
         least=law.least,
         fixed=law.fixed_for(subject),
         plain=True,

@@ -43,14 +43,15 @@ def laid_out(call: Call, plan: Plan) -> Call:
 
 
 def _placed(function: str, name: str, value: Any, place: Callable[[Any, bool, bool], Any]) -> Any:
-    """Lay an option out: masks and biases keep their dtype, and what was made legal as a whole its entries."""
+    """Lay an option out: masks, biases and places keep their dtype, and what was made legal as a whole its entries."""
     if isinstance(value, tuple):
         return tuple(place(part, True, False) if hasattr(part, "shape") else part for part in value)
     if not hasattr(value, "shape"):
         return value
     option = find(function).options[name]
-    legal = isinstance(option, Array) and option.valid is not None
-    return place(value, value.dtype.kind != "b" and not is_spread(option), legal)
+    if not isinstance(option, Array):  # places, which stay whole numbers
+        return place(value, False, False)
+    return place(value, value.dtype.kind != "b" and not is_spread(option), option.valid is not None)
 
 
 def is_spread(option: Option) -> TypeGuard[Array]:

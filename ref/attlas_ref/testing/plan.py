@@ -63,14 +63,15 @@ class Call:
         return Call(self.name, arrays or self.arrays, {**self.options, **options})
 
     def mapped(self, convert: Callable[[Any], Any]) -> "Call":
-        """Return the same call with every array of real numbers converted: biases too, masks not."""
+        """Return the same call with every array of real numbers converted: biases too, masks and places not."""
 
-        def one(value: Any) -> Any:
+        def one(value: Any, kept: str) -> Any:
             if isinstance(value, tuple):
-                return tuple(one(part) for part in value)
-            return convert(value) if hasattr(value, "dtype") and value.dtype.kind != "b" else value
+                return tuple(one(part, kept) for part in value)
+            return convert(value) if hasattr(value, "dtype") and value.dtype.kind not in kept else value
 
-        return Call(self.name, tuple(map(one, self.arrays)), {key: one(value) for key, value in self.options.items()})
+        arrays = tuple(one(value, "b") for value in self.arrays)
+        return Call(self.name, arrays, {key: one(value, "biu") for key, value in self.options.items()})
 
     def every_array(self) -> list[NDArray[Any]]:
         """All arrays, those inside of tuples and options too."""

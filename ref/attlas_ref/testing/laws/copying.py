@@ -5,6 +5,7 @@
 | rows sum to 1 if both inputs do | `a_mixture_keeps_the_mass`, `a_sentinel_keeps_the_mass` |
 | gate = 1 gives the vocabulary padded with 0, gate = 0 pure copying | `the_gate_leads_from_copying_to_the_vocabulary` |
 | invariant to permuting sources together with ids | `sources_may_be_permuted` |
+| ids beyond the vocabulary | `unknown_words_make_room_for_themselves` |
 | duplicates add | `a_word_said_twice_collects_both_weights` |
 | ids (..., 1, n) | `words_may_stand_in_a_row_of_their_own` |
 | = log of `copy_mixture` at the target | `the_log_likelihood_is_that_of_the_mixture` |
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ...records import find
 from ..plan import Call
 from .law import Evaluate, Relation, at_most, equal, law, same
 
@@ -42,6 +44,19 @@ def a_mixture_keeps_the_mass(f: Evaluate, call: Call, rng: np.random.Generator) 
     vocab, weights, gate, ids = _spread(call)
     found = call.given(vocab, weights, gate, ids).by(f)
     return equal(found.sum(axis=-1), gate * vocab.sum(axis=-1) + (1 - gate) * weights.sum(axis=-1))
+
+
+@law(
+    (MIXTURE, SENTINEL),
+    statement="words that are not in the vocabulary: size = None is the largest of them + 1",
+    fixed={"size": None, "mask": None},
+    least={"n": 1},
+)
+def unknown_words_make_room_for_themselves(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    *arrays, ids = call.arrays
+    known = arrays[find(call.name).takes.index("vocab_prob")].shape[-1]
+    unknown = call.given(*arrays, ids + known)
+    return equal(unknown.by(f), unknown.given(size=int(ids.max()) + known + 1).by(f))
 
 
 @law(MIXTURE, statement="g = 1: [vocab, 0];  g = 0: Σ_{j: id_j = w} w_j;  between them linear in g")

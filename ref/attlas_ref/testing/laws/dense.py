@@ -5,7 +5,8 @@
 | permuting keys and values together changes nothing | `keys_may_be_permuted` |
 | permuting queries permutes rows | `queries_may_be_permuted`, `queries_are_independent` |
 | linear in `value` | `output_is_linear_in_value`, `value_columns_are_independent` |
-| what stands in masked keys and values has no effect | `hidden_keys_have_no_effect`, `the_future_has_no_effect` |
+| what stands in masked keys and values has no effect | `hidden_keys_have_no_effect`, |
+| | `hidden_keys_need_not_be_numbers`, `the_future_has_no_effect` |
 | leading axes are a loop | `leading_axes_are_a_loop` |
 | j <= i + n - m | `causal_is_a_mask` |
 | s = scale <q, k> + bias | `scale_moves_into_the_query`, `zero_columns_change_nothing` |
@@ -127,6 +128,18 @@ def hidden_keys_have_no_effect(f: Evaluate, call: Call, rng: np.random.Generator
     seen = visible_in(call).any(axis=-2, keepdims=True).mT
     before, after = _replaced(call, seen, rng)
     return _same(before.by(f), after.by(f))
+
+
+@law(
+    BY_ROWS,
+    statement="f stays as it is when keys and values that a mask hides from every query become NaN",
+    fixed={"mask": "columns"},
+)
+def hidden_keys_need_not_be_numbers(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
+    call = filled(call)
+    query, *rest = call.arrays
+    seen = visible_in(call).any(axis=-2, keepdims=True).mT
+    return _equal(call.given(query, *(np.where(seen, array, np.nan) for array in rest)).by(f), call.by(f))
 
 
 @law(

@@ -18,12 +18,20 @@ LOWS = 5
 """Evaluations of a law in the precision of the call; both sides have their own errors, so fewer do than for a call."""
 
 
+class BrokenLawError(AssertionError):
+    """A law that does not hold, with the call and the relation that show it."""
+
+    def __init__(self, message: str, call: Call, relation: Relation) -> None:
+        super().__init__(message)
+        self.call, self.relation = call, relation
+
+
 def judge(candidate: Evaluate, law: Law, call: Call, allowance: float = 1.0) -> None:
     """Check one law on one call; `allowance` is how many budgets the two sides may be apart.
 
     Raises
     ------
-    AssertionError
+    BrokenLawError
         If the relation does not hold for the candidate.
     """
     seed = 0 if call.plan is None else call.plan.seed
@@ -37,9 +45,11 @@ def judge(candidate: Evaluate, law: Law, call: Call, allowance: float = 1.0) -> 
         error = _least(relation, highs, lows, index)
         if not error <= allowance:
             which = f" (relation {index + 1})" if len(actual) > 1 else ""
-            raise AssertionError(
+            raise BrokenLawError(
                 f"{candidate} breaks the law {law.name}{which}: {law.statement}\n"
-                f"by {error:.3g} budgets ({relation.kind}) for {call}"
+                f"by {error:.3g} budgets ({relation.kind}) for {call}",
+                call,
+                relation,
             )
 
 

@@ -206,7 +206,8 @@ def signed_weights_have_mass_one(f: Evaluate, call: Call, rng: np.random.Generat
     query, key, value = call.arrays
     sign = np.where(rng.random((key.shape[-2], 1)) < 0.5, -1, 1).astype(key.dtype)
     mass = np.abs(call.given(np.abs(query) + 1, sign * (np.abs(key) + 1), value).by(f).weights).sum(axis=-1)
-    return equal(mass, np.broadcast_to(visible_in(call).any(axis=-1), mass.shape).astype(mass.dtype))
+    seen = visible_in(call).any(axis=-1)
+    return equal(*np.broadcast_arrays(mass, seen.astype(mass.dtype)))
 
 
 @law(COG, statement="f(−q, k, v) = −f(q, k, v)", fixed={"bias": None})

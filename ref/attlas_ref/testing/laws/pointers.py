@@ -7,6 +7,7 @@
 | additive with zero w_query gives identical rows | `a_pointer_that_does_not_ask_points_alike` |
 | with logit_clip |u| <= C, p_ij >= exp(−2C)/n | `clipped_logits_rule_nothing_out` |
 | clipping keeps the argmax | `clipping_keeps_the_best_position` |
+| clip before temperature | `the_temperature_divides_clipped_logits` |
 | temperature → 0: one-hot of the argmax = `hard_attention` | `a_cold_pointer_is_a_choice` |
 | dot with identity projections = `softmax_attention` | `a_plain_dot_pointer_is_softmax_attention` |
 | additive = `additive_attention` | `an_additive_pointer_is_additive_attention` |
@@ -95,6 +96,14 @@ def clipping_keeps_the_best_position(f: Evaluate, call: Call, rng: np.random.Gen
     raw = call.given(return_logits=True).by(f).logits
     clipped = call.given(logit_clip=rng.uniform(0.5, 5), return_logits=True).by(f).logits
     return at_most(clipped, np.take_along_axis(clipped, raw.argmax(axis=-1)[..., None], axis=-1))
+
+
+@law(POINTER, statement="u_ij(T) = u_ij(1) / T, clipped or not")
+def the_temperature_divides_clipped_logits(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    clip, temperature = rng.uniform(0.5, 5), rng.uniform(0.25, 4)
+    clipped = call.given(logit_clip=clip, temperature=1.0, return_logits=True)
+    cooled = clipped.given(temperature=temperature).by(f).logits
+    return equal(cooled, clipped.by(f).logits / temperature)
 
 
 @law(POINTER, ties=(HARD,), statement="T → 0: p = the weights of the best key, where it is the only one",
