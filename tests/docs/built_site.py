@@ -45,7 +45,7 @@ def build(copy: Path) -> Site:
     shutil.copytree(ROOT / "docs", copy / "docs", ignore=shutil.ignore_patterns("atlas", "lessons", "__pycache__"))
     shutil.copy(ROOT / "mkdocs.yml", copy)
     (ROOT / ".docs_cache").mkdir(exist_ok=True)  # what the tests have drawn and executed is not made again
-    for folder in ("ref", "accel", "tutorials", ".docs_cache"):
+    for folder in ("ref", "accel", "tests", "tutorials", ".docs_cache"):
         (copy / folder).symlink_to(ROOT / folder, target_is_directory=True)
     run("docs/generate.py", folder=copy)
     log = run("-m", "mkdocs", "build", "--strict", folder=copy)

@@ -22,8 +22,8 @@ half precision adds, since arithmetic is float32.
 Three matters are exact. NaN and infinities must stand where they stand in `high`, unless the lows disagree about an
 entry (a sum at the edge of overflow): such an entry is not judged. An entry that is 0 in `high` and in every low is 0
 by structure (a hidden pair, an empty row, a negative score rectified) and must be 0, or so small that it is no normal
-number: there an exponential is 0 in one library and not in another. For the same reason an entry that is no normal
-number in `high` may be 0 or any other such number. Shapes and dtypes must be equal.
+number: there an exponential is 0 in one library and not in another. For the same reason an entry
+below four times the smallest normal number in `high` may be 0, or off by as much: a few such numbers may be its sum. Shapes and dtypes must be equal.
 
 What the bound catches: everything that is wrong by more than rounding in the precision that was asked for, float32
 passed off as float64 included. What it cannot catch: an error in entries that are small beside the largest of their
@@ -122,7 +122,8 @@ def budget(high: Any, lows: Sequence[Any]) -> NDArray[np.float64]:
     size = np.where(judged & np.isfinite(high), np.abs(high), 0)
     bound = FACTOR * _largest(error) + LAST_UNITS * (unit(dtype) * _largest(size) + smallest(dtype))
     tiny = smallest_normal(dtype)
-    bound = np.where(np.abs(high) < tiny, np.maximum(bound, tiny), bound)
+    lost = LAST_UNITS * tiny  # a few numbers, each of which counts as 0
+    bound = np.where(np.abs(high) < lost, np.maximum(bound, lost), bound)
     return np.where(_zero_by_structure(high, parts), tiny, bound)
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..pairs import visible_in
 from ..plan import Call
-from .inputs import extremes, options_of, scores_of
+from .inputs import extremes, filled, options_of, scores_of
 from .law import Evaluate, Relation, at_most, equal, law, same
 
 GAAM, BOTTLENECK, TOP = "gaussian_adaptive_attention", "consciousness_attention", "topk_softmax_attention"
@@ -137,6 +137,7 @@ def a_hard_bottleneck_keeps_the_best(f: Evaluate, call: Call, rng: np.random.Gen
     BOTTLENECK, statement="hard, no ties: min(k, |V(i)|) weights differ from 0", fixed={**HARD, "bias": None, **WEIGHTS}
 )
 def a_bottleneck_lets_k_through(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
     query, key, value = call.arrays
     n, visible = key.shape[-2], visible_in(call)
     # One channel, in which the scores of all keys differ, and by little.

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...contract import Array, Indices, Option, parse_signature
 from ...records import Record, find
-from ..pairs import is_dense, visible_in
+from ..pairs import is_dense, rule_of, visible_in
 from ..plan import Call
 
 Change = Callable[[Any, int], Any]
@@ -97,14 +97,14 @@ def parts(result: Any) -> tuple[Any, ...]:
 
 
 def scores_of(call: Call) -> Any:
-    """The scores of a call with dot products, -inf where a query does not see a key."""
+    """The scores of a call with dot products, -inf where a query does not see a key; without the axes of values."""
     query, key = call.arrays[:2]
     scale = call.options.get("scale")
     scale = 1 / np.sqrt(query.shape[-1]) if scale is None else scale
     scores = float(scale) * (query @ key.mT)
     if call.options.get("bias") is not None:
         scores = scores + call.options["bias"]
-    return np.where(visible_in(call), scores, -np.inf)
+    return np.where(rule_of(call), scores, -np.inf)
 
 
 def extremes(array: Any, visible: Any) -> tuple[Any, Any]:

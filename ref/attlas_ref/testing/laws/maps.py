@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from ..pairs import visible_in
+from ..pairs import rule_of, visible_in
 from ..plan import Call
 from .inputs import along, extremes, filled, scores_of, take
 from .law import Evaluate, Relation, at_most, equal, law, same
@@ -71,6 +71,7 @@ def extra_mass_is_that_of_empty_keys(f: Evaluate, call: Call, rng: np.random.Gen
 @law(PLUS, ties=("attention_energy",), statement="Σ_j w_ij = 1/(1 + extra e^{E_i}) < 1, E_i the energy",
      fixed=WEIGHTS)  # fmt: skip
 def extra_mass_leaves_the_rest(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
     energy = _energy(f, call)
     extra = float(call.options.get("extra", 1.0))
     left = np.where(energy == np.inf, 0, 1 / (1 + extra * np.exp(energy)))
@@ -158,7 +159,7 @@ def pladis_is_affine_in_its_strength(f: Evaluate, call: Call, rng: np.random.Gen
 @law(PLADIS, statement="Σ_j w_ij = 1, or 0 where query i sees no key", fixed={"bias": None, **WEIGHTS})
 def pladis_rows_sum_to_one(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     sums = call.by(f).weights.sum(axis=-1)
-    return equal(sums, np.broadcast_to(visible_in(call).any(axis=-1), sums.shape).astype(sums.dtype))
+    return equal(sums, np.broadcast_to(rule_of(call).any(axis=-1), sums.shape).astype(sums.dtype))
 
 
 @law(PLADIS, ties=("entmax_attention", "softmax_attention"),
@@ -227,6 +228,7 @@ def loud_signed_scores_stay_finite(f: Evaluate, call: Call, rng: np.random.Gener
 @law(DIFFERENTIAL, ties=("softmax_attention",), statement="both pairs alike: (1 − λ) softmax attention",
      fixed={"norm_eps": None})  # fmt: skip
 def identical_pairs_leave_a_share(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
     query, key, _, _, value = call.arrays
     output = call.given(query, key, query, key, value).by(f)
     plain = (1 - call.options["strength"]) * f("softmax_attention", query, key, value, **_scores(call))
@@ -235,7 +237,7 @@ def identical_pairs_leave_a_share(f: Evaluate, call: Call, rng: np.random.Genera
 
 @law(DIFFERENTIAL, statement="Σ_j w_ij = 1 − λ, or 0 where query i sees no key", fixed={"bias": None, **WEIGHTS})
 def rows_of_a_difference_sum_to_the_rest(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    sums, seen = call.by(f).weights.sum(axis=-1), visible_in(call).any(axis=-1)
+    sums, seen = call.by(f).weights.sum(axis=-1), rule_of(call).any(axis=-1)
     rest = np.broadcast_to(1 - call.options["strength"], (*sums.shape, 1))[..., 0]
     return equal(sums, np.where(seen, rest, 0))
 
@@ -304,4 +306,4 @@ def a_single_receiver_gets_everything(f: Evaluate, call: Call, rng: np.random.Ge
 def renormalized_rows_are_means(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     query, key, value = (np.clip(x, -1, 1) for x in call.arrays)  # scores so even that no row is left with eps
     sums = call.given(query, key, value, sender_gate=None).by(f).weights.sum(axis=-1)
-    return equal(sums, np.broadcast_to(visible_in(call).any(axis=-1), sums.shape).astype(sums.dtype))
+    return equal(sums, np.broadcast_to(rule_of(call).any(axis=-1), sums.shape).astype(sums.dtype))

@@ -24,6 +24,7 @@ def _uniform(f: Evaluate, call: Call, value: Any, m: int) -> Any:
 
 @law("additive_attention", ties=("uniform_attention",), statement="u = 0: the mean of the visible values")
 def a_zero_score_vector_leaves_the_mean(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
     query, _, value = call.arrays
     output = call.given(score_vector=np.zeros_like(call.options["score_vector"])).by(f)
     return equal(output, np.broadcast_to(_uniform(f, call, value, query.shape[-2]), output.shape))
@@ -41,6 +42,7 @@ def concat_attention_is_additive_attention(f: Evaluate, call: Call, rng: np.rand
 @law("bilinear_attention", ties=("uniform_attention",), statement="W = 0: the mean of the visible values",
      fixed={"normalizer": "softmax"})  # fmt: skip
 def a_zero_bilinear_form_leaves_the_mean(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    call = filled(call)
     query, key, value = (np.where(np.isfinite(x), x, 0) for x in call.arrays)
     output = call.given(query, key, value, weight=np.zeros_like(call.options["weight"])).by(f)
     return equal(output, np.broadcast_to(_uniform(f, call, value, query.shape[-2]), output.shape))
