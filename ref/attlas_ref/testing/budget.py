@@ -22,8 +22,9 @@ half precision adds, since arithmetic is float32.
 Three matters are exact. NaN and infinities must stand where they stand in `high`, unless the lows disagree about an
 entry (a sum at the edge of overflow): such an entry is not judged. An entry that is 0 in `high` and in every low is 0
 by structure (a hidden pair, an empty row, a negative score rectified) and must be 0, or so small that it is no normal
-number: there an exponential is 0 in one library and not in another. For the same reason an entry
-below four times the smallest normal number in `high` may be 0, or off by as much: a few such numbers may be its sum. Shapes and dtypes must be equal.
+number: there an exponential is 0 in one library and not in another. For the same reason an entry of `high` below four
+times the smallest normal number may be 0, or off by as much: it may be the sum of a few of those. Shapes and dtypes
+must be equal.
 
 What the bound catches: everything that is wrong by more than rounding in the precision that was asked for, float32
 passed off as float64 included. What it cannot catch: an error in entries that are small beside the largest of their
