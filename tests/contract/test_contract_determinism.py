@@ -14,8 +14,8 @@ import pytest
 
 from attlas import set_num_threads
 from attlas_ref.contract.results import flat
-from attlas_ref.records import all_records, find
-from attlas_ref.testing import Call, Candidate, Plan, build, example_call
+from attlas_ref.records import find
+from attlas_ref.testing import Call, Candidate, Plan, build, example_call, formulations
 from attlas_ref.testing.candidates import candidates
 from attlas_ref.testing.members import changed, member, of_members
 
@@ -56,7 +56,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
 @pytest.mark.skipif(THREADED is None, reason="the CPU engine does not run here: it alone has threads")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(r.name, marks=pytest.mark.xdist_group(r.name)) for r in all_records() if "numba" in r.engines],
+    [pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in (formulations(THREADED) if THREADED else ())],
 )
 def test_the_number_of_threads_does_not_change_the_bits(name: str, threads: Callable[[int], None]) -> None:
     assert THREADED is not None

@@ -45,6 +45,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 calls = drawn(NAMES)
+alone = [bits(call) for call in calls]
 barrier = Barrier(16)
 
 def enter(index):
@@ -58,7 +59,6 @@ def enter(index):
 
 with ThreadPoolExecutor(16) as pool:
     together = list(pool.map(enter, range(16)))
-alone = [bits(call) for call in calls]
 assert all(result == alone for result in together)
 """
 
@@ -106,7 +106,8 @@ MANY_CALLS = """
 import os, threading
 
 def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 if candidate.name == "numba":
     from attlas.numba_cpu import pool

@@ -16,13 +16,14 @@ import pytest
 import attlas
 from attlas import numba_cuda
 from attlas_ref.contract.results import flat
-from attlas_ref.records import all_records, find
-from attlas_ref.testing import Call, Plan, build
+from attlas_ref.records import find
+from attlas_ref.testing import Call, Plan, build, formulations
+from attlas_ref.testing.candidates import candidates
 
 FAR = 2**31
 APART = 2**19
 """Bytes between the arrays of a call; each is smaller, along all axes but the one that is stretched."""
-NUMBA = [record.name for record in all_records() if "numba" in record.engines]
+NUMBA = [name for candidate in candidates() if candidate.name == "numba" for name in formulations(candidate)]
 
 
 @pytest.fixture(scope="module")

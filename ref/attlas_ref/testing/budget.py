@@ -14,17 +14,15 @@ $$\max |\mathrm{actual} - \mathrm{high}| \;\le\;
   2 \max_{\mathrm{lows}} |\mathrm{low} - \mathrm{high}| + 4\,(\varepsilon \max|\mathrm{high}| + \eta).$$
 
 The factor 2 leaves room for another order of the same operations. $\varepsilon$ is the unit in the last place of 1 in
-the dtype of the result and $\eta$ its smallest number; four of them are what the last steps may cost where the lows
-happen to be exact: a reciprocal instead of a division (1), an exponential good to one unit (1), the accumulator's own
-rounding and the final one (2). For half precision the last term holds the rounding of the result, which is all that
-half precision adds, since arithmetic is float32.
+the dtype of the result; four of them are what the last steps may cost where the lows happen to be exact: a reciprocal
+instead of a division (1), an exponential good to one unit (1), the accumulator's own rounding and the final one (2).
+For half precision the last term holds the rounding of the result, which is all that half precision adds, since
+arithmetic is float32. $\eta$ is the smallest normal number: below it products and exponentials may count as 0.
 
 Three matters are exact. NaN and infinities must stand where they stand in `high`, unless the lows disagree about an
 entry (a sum at the edge of overflow): such an entry is not judged. An entry that is 0 in `high` and in every low is 0
 by structure (a hidden pair, an empty row, a negative score rectified) and must be 0, or so small that it is no normal
-number: there an exponential is 0 in one library and not in another. For the same reason an entry of `high` below four
-times the smallest normal number may be 0, or off by as much: it may be the sum of a few of those. Shapes and dtypes
-must be equal.
+number: there an exponential is 0 in one library and not in another. Shapes and dtypes must be equal.
 
 What the bound catches: everything that is wrong by more than rounding in the precision that was asked for, float32
 passed off as float64 included. What it cannot catch: an error in entries that are small beside the largest of their
@@ -59,11 +57,6 @@ Not fewer: where steps build on each other, the errors of a block grow together,
 def unit(dtype: Any) -> float:
     """Return the unit in the last place of 1: epsilon; whole numbers are not rounded."""
     return 0.0 if np.dtype(dtype).kind in "iu" else float(_format(dtype).eps)
-
-
-def smallest(dtype: Any) -> float:
-    """Return the smallest positive number."""
-    return 0.0 if np.dtype(dtype).kind in "iu" else float(_format(dtype).smallest_subnormal)
 
 
 def smallest_normal(dtype: Any) -> float:
@@ -110,7 +103,7 @@ def budget(high: Any, lows: Sequence[Any]) -> NDArray[np.float64]:
 
     >>> high = np.array([[1.0, 3.0]])
     >>> bound = budget(high, [np.array([[1.25, 3.0]], dtype=np.float32)])
-    >>> bound.tolist() == [[0.5 + 4 * (3 * 2.0**-23 + 2.0**-149)] * 2]
+    >>> bound.tolist() == [[0.5 + 4 * (3 * 2.0**-23 + 2.0**-126)] * 2]
     True
     """
     dtype = np.asarray(lows[0]).dtype
@@ -121,10 +114,8 @@ def budget(high: Any, lows: Sequence[Any]) -> NDArray[np.float64]:
     for low in parts:
         error = np.maximum(error, _distance(low, high, judged))
     size = np.where(judged & np.isfinite(high), np.abs(high), 0)
-    bound = FACTOR * _largest(error) + LAST_UNITS * (unit(dtype) * _largest(size) + smallest(dtype))
     tiny = smallest_normal(dtype)
-    lost = LAST_UNITS * tiny  # a few numbers, each of which counts as 0
-    bound = np.where(np.abs(high) < lost, np.maximum(bound, lost), bound)
+    bound = FACTOR * _largest(error) + LAST_UNITS * (unit(dtype) * _largest(size) + tiny)
     return np.where(_zero_by_structure(high, parts), tiny, bound)
 
 

@@ -35,16 +35,17 @@ def daft_attention(
     """Find what drives the logits of all steps in one product, go along the steps, and attend with all of them.
 
     Every method makes a(1) = P a(0) + Q A + R B, with factors of the rate alone. A and B are products of the context
-    with a row each, so Q A + R B is one product with a row that is mixed first. One logit per step and position
-    remains to be carried.
+    with a row each, for all steps at once. One logit per step and position remains to be carried.
     """
     xp, dtype, steps, d = here.xp, context.dtype, w_question.shape[0], context.shape[-1]
     keep, constant, slope = (x.astype(dtype)[:, None] for x in _factors(xp, w_logit[:, -1], method, substeps))
     readout = w_logit[:, :-1]  # (S, d)
     through = xp.moveaxis(w_question[:, 1:], 0, 1).reshape(d, steps * d)
     asked = (question[..., None, :] @ through).reshape(*question.shape[:-1], steps, d) + b_question
-    rows = constant * readout * asked + slope * readout * w_question[:, 0]  # (..., S, d)
-    drive = rows @ context.swapaxes(-1, -2) + constant * b_logit[:, None]  # (..., S, n)
+    across = context.swapaxes(-1, -2)
+    # Each product by itself, as large as the reference makes it: mixed rows overflow sooner.
+    drive = constant * ((readout * asked) @ across + b_logit[:, None])  # (..., S, n)
+    drive = drive + slope * ((readout * w_question[:, 0]) @ across)
 
     leading = np.broadcast_shapes(
         drive.shape[:-2], *(np.shape(x)[:-1] for x in (initial, mask) if x is not None and np.ndim(x))

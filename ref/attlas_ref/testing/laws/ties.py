@@ -68,6 +68,7 @@ def without_relations_only_symbols_are_retrieved(f: Evaluate, call: Call, rng: n
     relations = [np.where(np.isfinite(x), x, 0) for x in relations]
     call = call.given(query, key, *relations, symbols, activation="tanh")
     output = call.given(relation_weight=np.zeros_like(call.options["relation_weight"])).by(f)
+    query = np.broadcast_to(query, (*output.shape[:-2], *query.shape[-2:]))  # a mask may have axes of relations
     plain = f("softmax_attention", query, key, symbols, **_of(call, *SCORES))
     return equal(output, np.broadcast_to(plain, output.shape))
 

@@ -67,12 +67,16 @@ def columns_of_a_plan_come_no_further_from_their_mass(f: Evaluate, call: Call, r
     fixed=OPEN,
     least=SOME,
 )
-def a_blunt_plan_is_the_product_of_its_marginals(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
-    epsilon, (cost,) = float(10 ** rng.uniform(1, 6)), call.arrays
-    a, b = _marginals(call)
+def a_blunt_plan_is_the_product_of_its_marginals(
+    f: Evaluate, call: Call, rng: np.random.Generator
+) -> tuple[Relation, ...]:
+    (cost,), (a, b) = call.arrays, _marginals(call)
     product = a[..., :, None] * (b / b.sum(axis=-1, keepdims=True))[..., None, :]
-    width = (cost.max(axis=(-2, -1), keepdims=True) - cost.min(axis=(-2, -1), keepdims=True)) / epsilon
-    return at_most(np.abs(call.given(epsilon=epsilon).by(f) - product), np.expm1(2 * width) * product)
+    width = cost.max(axis=(-2, -1), keepdims=True) - cost.min(axis=(-2, -1), keepdims=True)
+    epsilon = float(10 ** rng.uniform(0, 5) * max(1, width.max(initial=0)))
+    width = width / epsilon
+    plan, most = call.given(epsilon=epsilon).by(f), np.exp(2 * width)
+    return at_most(plan, most * product), at_most((2 - most) * product, plan)
 
 
 @law(PLAN, statement="sinkhorn(C + 1 cᵀ) = sinkhorn(C), step by step: a factor of the column takes it up",
