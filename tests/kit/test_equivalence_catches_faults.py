@@ -152,8 +152,14 @@ NEVER_ALONE = {
 }
 """Without them the rest of the call is refused: `uniforms` that nobody needs, bits of another kind, sums above 1, one
 side of a grid, rows for other heads, parameters of another form."""
-SELDOM = {("monotonic_location_attention", "step_bias")}
-"""They count with one choice of another option only."""
+SELDOM = {
+    ("monotonic_location_attention", "step_bias"),
+    ("luong_attention", "b_query"),
+    ("combiner_mixture_attention", "summary"),
+    ("pointer_network_decode", "beam_width"),
+    ("cosine_attention", "eps"),
+}
+"""They count with one choice of another option only, with many sizes alone, or for rows of zeros."""
 OPTIONS = [
     (record.name, option)
     for record in all_records()
