@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from attlas_ref.testing import Candidate
+from attlas_ref.testing.candidates import candidates
 
 COMMON = """
 import numpy as np
@@ -222,7 +223,7 @@ def test_a_forked_pool_of_workers_works(candidate: Candidate) -> None:
 
 @pytest.mark.parametrize("package", ["attlas", "attlas_ref"])
 def test_a_spawned_pool_of_workers_works(package: str) -> None:
-    _succeeds(COMMON.replace("CANDIDATE", "'reference'") + SPAWN.replace("PACKAGE", repr(package)))
+    _succeeds(COMMON.replace("CANDIDATE", repr(candidates()[0].name)) + SPAWN.replace("PACKAGE", repr(package)))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="this system does not tell its memory")

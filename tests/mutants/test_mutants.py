@@ -2,10 +2,13 @@
 
 import ast
 import dataclasses
+import multiprocessing
 import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from mutant_edits import mutants_of, mutated
+from mutant_edits import Mutant, mutants_of, mutated
 from mutant_equivalents import EQUIVALENT, why_the_same
 from mutant_lane import LANES, ROOT
 from mutant_reach import uses
@@ -69,21 +72,35 @@ FILE = "ref/attlas_ref/memory/classical_hopfield.py"
     [("field == 0 → field != 0", KILLED), ("key.mT @ key → key.mT @ key", ""), ("UNUSED + 1 → UNUSED - 1", SURVIVED)],
 )
 def test_a_fault_is_told_from_none(change: str, status: str) -> None:
-    lane = LANES["reference"]
     source = (ROOT / FILE).read_text(encoding="utf-8") + "\nUNUSED = 1\nUNUSED = UNUSED + 1\n"
     named = {f"{mutant.before} → {mutant.after}": mutant for mutant in mutants_of(FILE, source)}
     assert (change in named) == bool(status)
     if status:
-        checks = list(lane.checks("classical_hopfield"))
-        assert one(lambda: fate(lane, named[change], source, checks), 300)[0] == status
+        assert apart(fate_of, named[change], source) == status
 
 
 def test_what_does_not_end_is_stopped() -> None:
+    assert apart(fate_of_what_does_not_end) == TIMEOUT
+
+
+def apart(function: Callable[..., str], *arguments: object) -> str:
+    """Call in a process of its own, since the lane forks, which one with threads should not."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def fate_of(mutant: Mutant, source: str) -> str:
+    lane = LANES["reference"]
+    checks = list(lane.checks("classical_hopfield"))
+    return str(one(lambda: fate(lane, mutant, source, checks), 300)[0])
+
+
+def fate_of_what_does_not_end() -> str:
     def forever() -> None:
         while True:
             pass
 
-    assert one(forever, 0.5)[0] == TIMEOUT
+    return str(one(forever, 0.5)[0])
 
 
 def test_the_share_leaves_out_what_computes_the_same() -> None:

@@ -117,6 +117,8 @@ def _evaluator(exercise: Exercise, ask: Ask, wrong: list[Wrong]) -> Any:
         given = {key: value for key, value in options.items() if value is not None and value is not defaults[key]}
         if not all(key in exercise.options or is_required(exercise, key) for key in given):
             raise _NotTaken
+        if not exercise.hidden and any(map(_is_no_number, (*arrays, *given.values()))):
+            raise _NotTaken
         call = Call(name, tuple(map(_in_memory, arrays)), {key: _in_memory(value) for key, value in given.items()})
         expected, reply = Expected.of(call), ask(call)
         found = judge(expected, reply)
@@ -127,6 +129,11 @@ def _evaluator(exercise: Exercise, ask: Ask, wrong: list[Wrong]) -> Any:
         return shaped_like(expected.low, reply.result)
 
     return evaluate
+
+
+def _is_no_number(value: Any) -> bool:
+    """Whether there is a NaN, which `hidden` announces behind masks."""
+    return isinstance(value, np.ndarray | np.floating) and bool(np.isnan(value).any())
 
 
 def _in_memory(value: Any) -> Any:
