@@ -44,8 +44,7 @@ def test_the_same_call_gives_the_same_bits(candidate: Candidate, name: str, dtyp
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Set how many threads take part in even the smallest call."""
-    from attlas.numba_cpu import multi_token, operands, selective
-    from attlas.numba_cpu.memory import launch
+    from attlas.numba_cpu import launch, multi_token, operands, selective
 
     for module in (operands, multi_token, selective, launch):
         monkeypatch.setattr(module, "WORTH_A_THREAD", 0)

@@ -22,7 +22,7 @@ from attlas_ref.testing.candidates import candidates
 candidate = {one.name: one for one in candidates()}[CANDIDATE]
 if candidate.name == "numba":  # even small calls on several threads
     from attlas.numba_cpu import operands
-    from attlas.numba_cpu.memory import launch
+    from attlas.numba_cpu import launch
     operands.WORTH_A_THREAD = launch.WORTH_A_THREAD = 0
 
 NAMES = (

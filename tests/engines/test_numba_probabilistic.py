@@ -125,7 +125,7 @@ def test_threads_that_lose_patience_come_to_the_same_plan(
     num_threads(1)
     alone = attlas.sinkhorn_plan(cost, steps=40)
     monkeypatch.setattr(sinkhorn, "WORTH_SHARING", 0)
-    monkeypatch.setattr("attlas.numba_cpu.memory.launch.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("attlas.numba_cpu.launch.WORTH_A_THREAD", 0)
     for patience in (0, 2**16):
         monkeypatch.setattr(sinkhorn, "PATIENCE", patience)
         for threads_ in (2, 3, 8):

@@ -163,8 +163,7 @@ def num_threads() -> Iterator[Any]:
 
 @pytest.mark.skipif(SIMULATED, reason="threads of the CPU")
 def test_the_number_of_threads_and_the_batch_change_no_bit(num_threads: Any, monkeypatch: Any) -> None:
-    from attlas.numba_cpu import operands
-    from attlas.numba_cpu.memory import launch
+    from attlas.numba_cpu import launch, operands
 
     for module in (operands, launch):
         monkeypatch.setattr(module, "WORTH_A_THREAD", 0)

@@ -12,6 +12,7 @@ import numpy as np
 from .attention import attend
 from .network import bent_sum, two_layers
 from .operands import Array
+from .product import projected
 from .real import Real
 from .tile import Kernels, build, softmax
 
@@ -54,8 +55,7 @@ def additive_attention(
     **options: Any,
 ) -> Any:
     """See `attlas_ref.dotproduct.additive_attention`."""
-    query, key = query @ query_weight, key @ key_weight
-    query = query if score_bias is None else query + score_bias
+    query, key = projected(query, query_weight, score_bias), projected(key, key_weight)
     return attend(build_additive, query, key, value, bias=None, extra=score_vector[None, :], **options)
 
 
@@ -89,7 +89,7 @@ def neural_attention(
 ) -> Any:
     """See `attlas_ref.dotproduct.neural_attention`."""
     p = query.shape[-1]
-    query, key = query @ weight1[:p] + bias1, key @ weight1[p:]
+    query, key = projected(query, weight1[:p], bias1), projected(key, weight1[p:])
     if weight2 is None or bias2 is None:
         return attend(build_one_layer, query, key, value, bias3, bias=None, extra=weight3[None, :], **options)
     second = np.concatenate([weight2, bias2[None, :], weight3[None, :]])

@@ -23,11 +23,11 @@ from attlas_ref.contract import AttentionResult
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..real import Real
 from ..vector import lanes_of
 from .activations import activations_of
-from .launch import launch, opener
 from .taps import PIXELS, add_taps
 
 __all__ = ["ffnified_attention"]

@@ -22,11 +22,11 @@ from ...threads import get_num_threads
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..real import Real
 from ..vector import HOST, lanes_of, multiply
 from . import unrolled
-from .launch import launch, opener
 from .step import VECTORS, walk_one, walk_two
 from .unrolled import Woven, unrolled_of
 

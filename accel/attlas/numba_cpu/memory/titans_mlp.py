@@ -21,13 +21,13 @@ from attlas_ref.contract import NetworkResult, NetworkState
 from ..attention import kernels_of
 from ..blocks import fill, pack
 from ..compile import kernel, part
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import Matrix
 from ..real import Real
 from ..vector import lanes_of, multiply
 from . import unrolled
 from .activations import activations_of, slopes_of
-from .launch import launch, opener
 from .titans import load, store
 from .unrolled import Woven, unrolled_of
 

@@ -21,7 +21,7 @@ from attlas_ref.contract import PathScore
 from ..attention import kernels_of
 from ..blocks import fill, pack
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import bytes_at, moved, places_at
 from ..probabilistic.sums import sums_of

@@ -18,7 +18,7 @@ from ..attention import kernels_of
 from ..backward import sum_to_shape
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import moved
 from ..real import Real

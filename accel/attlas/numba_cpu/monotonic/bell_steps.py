@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..blocks import pack
 from ..compile import kernel, part
-from ..memory.launch import opener
+from ..launch import opener
 from ..pointers import bytes_at, moved
 from ..probabilistic.sums import sums_of
 from ..real import Real

@@ -12,8 +12,9 @@ from attlas_ref.contract import with_extras
 
 from ...no_values import also_without_values
 from ..attention import kernels_of
-from ..memory.launch import launch
+from ..launch import launch
 from ..operands import Array, lay, lean
+from ..product import multiplied
 from .bell_steps import Sizes, build_bell_steps
 from .steps import ROWS, lay_mask, lay_result, room_of_sums, values_of
 
@@ -49,7 +50,7 @@ def _along(state: Array, w: Array) -> Array:
 
 def _state(query: Array, w_state: Array, b_state: Array) -> Array:
     """Return the states of the locator, (..., m, d)."""
-    return lean(query) @ w_state + b_state[..., None, :]
+    return multiplied(lean(query), w_state) + b_state[..., None, :]
 
 
 def _softstair(r: Array, temperature: float) -> Array:

@@ -16,7 +16,7 @@ from attlas_ref.contract import AlignmentScore
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import bytes_at, moved, places_at
 from ..probabilistic.sums import sums_of

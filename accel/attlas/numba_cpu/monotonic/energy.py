@@ -16,7 +16,8 @@ from ..attention import dot_scale, kernels_of, score_batch
 from ..blocks import set_rows
 from ..compile import kernel, part
 from ..learned import tanh_sum
-from ..operands import Array, lay_out, lean, over_queries
+from ..operands import Array, lay_out, over_queries
+from ..product import projected
 from ..real import Real
 from ..tile import build_parts, dot
 
@@ -99,8 +100,8 @@ def monotonic_energy(
 ) -> Array:
     """See `attlas_ref.monotonic.monotonic_energy`."""
     batch, dtype = score_batch(query, key, noise, mask), query.dtype
-    query = query if w_query is None else lean(query) @ w_query
-    key = key if w_key is None else lean(key) @ w_key
+    query = projected(query, w_query)
+    key = projected(key, w_key)
     query = query if b is None else query + b
     additive = score == "additive"
     direction = None if v is None else (v / np.sqrt((v * v).sum()))[None, :]

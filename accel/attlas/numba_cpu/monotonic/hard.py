@@ -15,7 +15,7 @@ from attlas_ref.contract import HardAlignment
 
 from ..attention import kernels_of
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import places_at
 from ..real import Real

@@ -17,7 +17,7 @@ from attlas_ref.contract import WarpingPath
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import bytes_at, moved, places_at
 from ..real import Real

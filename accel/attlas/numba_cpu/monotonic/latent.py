@@ -17,7 +17,7 @@ from attlas_ref.contract import LikelihoodResult
 
 from ..attention import kernels_of
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, Laid, lay
 from ..pointers import moved
 from ..probabilistic.chain import EXPONENTIAL, lay_tables, step_of

@@ -15,7 +15,7 @@ from attlas_ref.contract import PathScore
 
 from ..attention import kernels_of
 from ..compile import kernel
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import moved, places_at
 from ..probabilistic.chain import search_of

@@ -12,8 +12,9 @@ from attlas_ref.contract import AttentionResult, with_extras
 from ...no_values import also_without_values
 from ...priors import moving_prior
 from ..attention import kernels_of
-from ..memory.launch import launch
+from ..launch import launch
 from ..operands import Array, lay, lean
+from ..product import multiplied
 from ..vector import lanes_of
 from . import scored_steps as scored
 from .scored_steps import Shape, build_scored_steps, scratch_of
@@ -79,7 +80,7 @@ def _turned(key: Array, weight: Array, bias: Array | None) -> Array:
     key = lean(key)
     *leading, n, _ = key.shape
     turned = np.zeros((*leading, weight.shape[-1], _whole(n, key.dtype)), dtype=key.dtype)
-    np.matmul(weight.T, key.swapaxes(-1, -2), out=turned[..., :n])
+    turned[..., :n] = multiplied(key, weight).mT
     if bias is not None:
         turned[..., :n] += bias[:, None]
     return turned
@@ -189,7 +190,7 @@ def location_sensitive_attention(
     start = _first_weights(initial, m, n, mask, query.dtype) if previous is None else previous
     c, channels, taps = conv.shape
     call = Call(
-        asked=lean(query) @ w_query,
+        asked=multiplied(lean(query), w_query),
         known=_turned(key, w_key, b_key),
         conv=conv.reshape(c, channels * taps),
         into=w_location,
@@ -239,7 +240,7 @@ def dynamic_convolution_attention(
     start = _first_weights(initial, m, n, mask, dtype) if previous is None else previous
     if prior is None:
         prior = moving_prior(prior_length, prior_alpha, prior_beta).astype(dtype)
-    kernels = np.tanh(lean(query) @ w_query + b_query) @ w_dynamic
+    kernels = multiplied(np.tanh(multiplied(lean(query), w_query) + b_query), w_dynamic)
     call = Call(
         asked=b_feature[None],
         known=np.broadcast_to(np.zeros(_whole(n, dtype), dtype=dtype), (v.size, _whole(n, dtype))),
@@ -308,7 +309,7 @@ def forward_attention(
             spoken = spoken + previous_output @ w_agent[e : w_agent.size - p]
         read = value, previous_output
     call = Call(
-        asked=lean(query) @ w_query,
+        asked=multiplied(lean(query), w_query),
         known=_turned(key, w_key, b_key),
         conv=None if conv is None else conv[:, 0],
         into=np.zeros((0, v.size), dtype=dtype) if conv is None or w_location is None else w_location,

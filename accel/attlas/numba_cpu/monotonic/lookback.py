@@ -15,7 +15,7 @@ import numpy as np
 from ..attention import kernels_of
 from ..blocks import fill, pack
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import bytes_at
 from ..real import Real

@@ -18,10 +18,11 @@ from attlas_ref.contract import with_extras
 from ...no_values import also_without_values
 from ..attention import kernels_of
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay, lean
 from ..pointers import bytes_at, moved
 from ..probabilistic.sums import sums_of
+from ..product import multiplied
 from ..real import Real
 from .steps import ROWS, lay_mask, lay_result, room_of_sums, steps_of, values_of
 
@@ -166,10 +167,10 @@ def gmm_attention(
 ) -> Any:
     """See `attlas_ref.monotonic.gmm_attention`."""
     dtype, m = query.dtype, query.shape[-2]
-    hidden = lean(query) @ w_hidden + b_hidden
+    hidden = multiplied(lean(query), w_hidden) + b_hidden
     hidden = np.maximum(hidden, 0) if version == "logistic" else np.tanh(hidden)
     # Steps stand side by side, since there are many of them and few components.
-    parameters = np.ascontiguousarray((hidden @ w_params + b_params).swapaxes(-1, -2))
+    parameters = np.ascontiguousarray((multiplied(hidden, w_params) + b_params).swapaxes(-1, -2))
     first, second, third = np.split(parameters, 3, axis=-2)  # (..., K, m)
     if version == "logistic":
         share, width, step = _shares(first) + LOGISTIC_FLOOR, _softplus(second) + LOGISTIC_FLOOR, _softplus(third)

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..attention import kernels_of
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import moved
 from ..real import Real

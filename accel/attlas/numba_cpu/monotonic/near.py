@@ -13,7 +13,7 @@ from attlas_ref.contract import with_extras
 
 from ..attention import dot_scale
 from ..operands import Array, lean
-from ..variational.captions import projected
+from ..product import projected
 from .runs import Run, attend_runs
 
 __all__ = ["luong_local_attention", "segmental_soft_attention", "windowed_soft_attention"]
@@ -89,7 +89,7 @@ def luong_local_attention(
     if center is None and alignment == "monotonic":
         center = np.arange(m, dtype=dtype)
     elif center is None:
-        logits = np.tanh(projected(query, w_position, 0 if b_position is None else b_position)) @ v_position
+        logits = np.tanh(projected(query, w_position, b_position)) @ v_position
         size = n if lengths is None else lengths[..., None].astype(dtype)
         center = np.asarray(size * expit(logits) + dtype.type(center_offset), dtype=dtype)
     with np.errstate(all="ignore"):
@@ -106,7 +106,7 @@ def luong_local_attention(
     elif score == "concat":
         asked, met, units = projected(query, w_score[:p]), projected(key, w_score[p:]), v
     elif score == "additive":
-        asked = projected(query, w_query, 0 if b_query is None else b_query)
+        asked = projected(query, w_query, b_query)
         met, units = projected(key, w_key), v
     width = None
     if alignment == "predictive":

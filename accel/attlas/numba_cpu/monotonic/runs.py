@@ -20,7 +20,7 @@ from attlas_ref.contract import AttentionResult
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import FIELDS, launch, opener
+from ..launch import FIELDS, launch, opener
 from ..operands import Array, Laid, lay, lean
 from ..pointers import Matrix, bytes_at, moved, places_at, reals_at
 from ..real import Real

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import opener
+from ..launch import opener
 from ..pointers import Matrix, bytes_at, moved
 from ..real import Real
 from ..vector import multiply

@@ -18,7 +18,7 @@ from attlas_ref.contract import SegmentsScore
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch
+from ..launch import launch
 from ..operands import Array
 from ..pointers import moved, places_at
 from ..probabilistic.sums import sums_of

@@ -20,7 +20,7 @@ from attlas_ref.contract import SoftWarping
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import moved
 from ..power import powers_of

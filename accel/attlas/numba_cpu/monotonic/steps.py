@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compile import part
-from ..memory.launch import FIELDS
+from ..launch import FIELDS
 from ..operands import Array, Laid, lay, lean
 from ..pointers import Matrix, bytes_at, moved, places_at
 from ..probabilistic.sums import sums_of

@@ -17,7 +17,7 @@ import numpy as np
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import moved
 from ..real import Real

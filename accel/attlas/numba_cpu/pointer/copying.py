@@ -16,7 +16,7 @@ import numpy as np
 
 from ..attention import kernels_of
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, Laid, lay, lean
 from ..pointers import moved, places_at
 from ..real import Real

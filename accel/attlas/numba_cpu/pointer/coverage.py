@@ -21,12 +21,13 @@ from attlas_ref.contract import with_extras
 from ..attention import kernels_of, score_batch
 from ..blocks import fill, pack
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import bytes_at, moved, places_at
 from ..probabilistic.sums import sums_of
+from ..product import projected
 from ..real import Real
-from .distribution import TANGENT, projected
+from .distribution import TANGENT
 
 __all__ = ["coverage_attention"]
 

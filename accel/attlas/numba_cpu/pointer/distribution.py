@@ -22,9 +22,10 @@ from ..attention import kernels_of, lay_out_scores
 from ..blocks import fill, hide, see
 from ..compile import kernel, part
 from ..learned import tanh_sum
-from ..operands import Array, lean, over_queries
+from ..operands import Array, over_queries
 from ..pointers import moved
 from ..probabilistic.sums import sums_of
+from ..product import projected
 from ..real import Real
 from ..tile import build_parts, dot, scaled_score
 
@@ -194,13 +195,3 @@ def pointer_attention(
         per_pair=TANGENT * asks.shape[-1] if additive else 0,
     )
     return p if logits is None else PointerResult(p, logits)
-
-
-def projected(rows: Array, weight: Array | None, bias: Array | None) -> Array:
-    """Return rows @ weight + bias; what is broadcast along leading axes is computed once, and broadcast."""
-    if weight is None and bias is None:
-        return rows
-    own = lean(rows)
-    own = own if weight is None else own @ weight
-    own = own if bias is None else own + bias
-    return np.broadcast_to(own, (*rows.shape[:-1], own.shape[-1]))

@@ -23,7 +23,7 @@ from attlas_ref.contract import SearchPath, with_extras
 from ...trees import levels_of
 from ..attention import kernels_of
 from ..compile import kernel, part
-from ..memory.launch import FIELDS, launch, opener
+from ..launch import FIELDS, launch, opener
 from ..operands import Array, Laid, address_of, lay, lean
 from ..pointers import bytes_at, moved, places_at
 from ..probabilistic.sums import sums_of

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..compile import kernel, part
-from ..memory.launch import opener
+from ..launch import opener
 from ..pointers import bytes_at, moved, places_at
 from ..real import Real
 from ..vector import HOST, INT

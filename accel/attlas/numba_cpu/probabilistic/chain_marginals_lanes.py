@@ -12,7 +12,7 @@ import numpy as np
 
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import opener
+from ..launch import opener
 from ..pointers import moved, places_at
 from ..power import powers_of
 from ..real import Real

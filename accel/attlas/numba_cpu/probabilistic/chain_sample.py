@@ -13,7 +13,7 @@ import numpy as np
 
 from ..attention import kernels_of
 from ..compile import kernel
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import moved, places_at
 from ..real import Real

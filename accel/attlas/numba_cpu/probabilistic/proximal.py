@@ -14,7 +14,7 @@ from attlas_ref.contract import PlanResult
 
 from ..attention import kernels_of
 from ..compile import kernel
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import moved
 from ..real import Real

@@ -18,7 +18,7 @@ from attlas_ref.contract import SegmentMarginals
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import moved
 from ..real import Real

@@ -26,7 +26,7 @@ import numpy as np
 from ...threads import get_num_threads
 from ..attention import kernels_of
 from ..compile import kernel
-from ..memory.launch import launch
+from ..launch import launch
 from ..operands import LINE, Array, empty_in_line, lay
 from ..real import Real, real_of
 from ..team import COURSE, NONE, PATIENCE, RECALL, TICKET, begin_turn, claim, is_last

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ..compile import part
-from ..memory.launch import opener
+from ..launch import opener
 from ..pointers import Matrix, bytes_at, places_at
 from ..real import Real
 

@@ -15,7 +15,7 @@ from attlas_ref.contract import ConversationResult
 
 from ..attention import kernels_of
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array, lay, lean
 from ..pointers import moved, places_at
 from ..real import Real

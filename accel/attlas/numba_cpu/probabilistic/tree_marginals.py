@@ -17,7 +17,7 @@ from attlas_ref.contract import TreeMarginals
 from ..attention import kernels_of
 from ..blocks import fill
 from ..compile import kernel, part
-from ..memory.launch import launch, opener
+from ..launch import launch, opener
 from ..operands import Array
 from ..pointers import Matrix, bytes_at, moved, places_at
 from ..real import Real

@@ -17,7 +17,8 @@ from attlas_ref.contract import AttentionResult, GatedResult, GatedWeightsResult
 
 from ..attention import attend, kernels_of, run_forward, score_batch
 from ..learned import build_additive, build_one_layer
-from ..operands import Array, lay_out, lean, over_queries
+from ..operands import Array, lay_out, over_queries
+from ..product import projected
 
 __all__ = ["show_attend_attention", "visual_sentinel_attention"]
 
@@ -57,7 +58,7 @@ def show_attend_attention(
     if w_gate is None:
         gate = np.ones((*hidden.shape[:-1], 1), dtype=hidden.dtype)
     else:
-        gate = expit(projected(hidden, w_gate, 0 if b_gate is None else b_gate))
+        gate = expit(projected(hidden, w_gate, b_gate))
         output *= gate
     if return_gate:
         return GatedResult(output, gate) if weights is None else GatedWeightsResult(output, weights, gate)
@@ -106,9 +107,3 @@ def visual_sentinel_attention(
     weights = np.zeros((*problem.batch, problem.size.m, problem.size.n), dtype=hidden.dtype)
     over_queries(problem, kernels.weights, maximum, total, weights)
     return SentinelWeightsResult(output, weights, share) if return_sentinel else AttentionResult(output, weights)
-
-
-def projected(rows: Array, weight: Array, bias: Array | int = 0) -> Array:
-    """Return rows @ weight + bias; what is broadcast along leading axes is computed once, and broadcast."""
-    own = lean(rows) @ weight + bias
-    return np.broadcast_to(own, (*rows.shape[:-1], weight.shape[-1]))

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...threads import get_num_threads
-from .. import pool
-from ..compile import part, ready
-from ..operands import WORTH_A_THREAD, Array, Laid, Pieces
-from ..pointers import Matrix, places_at
-from ..real import Real
+from ..threads import get_num_threads
+from . import pool
+from .compile import part, ready
+from .operands import WORTH_A_THREAD, Array, Laid, Pieces
+from .pointers import Matrix, places_at
+from .real import Real
 
 FIELDS = len(Matrix._fields)
 
