@@ -41,6 +41,8 @@ class Lane:
     """Calls that are compared with the reference, a tenth as many for each law: as in every run of the tests."""
     function: Callable[[Record], Any]
     """What the engine runs for a formulation."""
+    own: str
+    """The files with tests of the lane's own, which a survivor has to face at last."""
 
     def mutants(self) -> list[Mutant]:
         """Return every mutant of the lane, in a random order that is always the same.
@@ -160,11 +162,25 @@ REF = tuple(
 LANES = {
     lane.name: lane
     for lane in (
-        Lane("reference", REF, "cupy-as-numpy", 100, lambda record: record.reference),
-        Lane("composites", ("accel/attlas/composites",), "cupy-as-numpy", 100, _engine("cupy")),
-        Lane("cupy", ("accel/attlas/cupy_gpu",), "cupy-as-numpy", 100, _engine("cupy")),
-        Lane("numba", ("accel/attlas/numba_cpu",), "numba", 100, _engine("numba")),
-        Lane("numba-cuda", ("accel/attlas/numba_cuda",), "numba-cuda-simulator", 16, _engine("numba-cuda")),
+        Lane("reference", REF, "cupy-as-numpy", 100, lambda record: record.reference, "tests/reference/test_*.py"),
+        Lane(
+            "composites",
+            ("accel/attlas/composites",),
+            "cupy-as-numpy",
+            100,
+            _engine("cupy"),
+            "tests/engines/test_*_compos*.py",
+        ),
+        Lane("cupy", ("accel/attlas/cupy_gpu",), "cupy-as-numpy", 100, _engine("cupy"), "tests/engines/test_cupy_*.py"),
+        Lane("numba", ("accel/attlas/numba_cpu",), "numba", 100, _engine("numba"), "tests/engines/test_*.py"),
+        Lane(
+            "numba-cuda",
+            ("accel/attlas/numba_cuda",),
+            "numba-cuda-simulator",
+            16,
+            _engine("numba-cuda"),
+            "tests/engines/test_*.py",
+        ),
     )
     if (lane.name == "numba-cuda") == SIMULATED
 }

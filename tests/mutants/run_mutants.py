@@ -53,7 +53,7 @@ PATIENCE = 20.0
 TURNS = 3
 """Formulations whose tests a survivor has to face."""
 OWN = 600.0
-"""Seconds for the tests of a reference alone."""
+"""Seconds for the tests of a lane's own."""
 Found = dict[str, Any]
 Checks = list[tuple[str, Callable[[], None]]]
 
@@ -152,8 +152,8 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
     limit = PATIENCE + 10 * (time.monotonic() - start) + (120 if lane.name == "numba" else 0)
     for mutant in mutants:
         status, by = one(lambda: fate(lane, mutant, sources[mutant.file], checks), limit)  # noqa: B023
-        if status == SURVIVED and lane.name == "reference":
-            own = own_tests_fail(name)
+        if status == SURVIVED:
+            own = own_tests_fail(lane, name)
             if one(own, OWN) is False:
                 status, by = one(lambda: fate(lane, mutant, sources[mutant.file], [], own), OWN)  # noqa: B023
         if status == SURVIVED and (why := why_the_same(mutant.name)):
@@ -191,15 +191,14 @@ def fate(
             except BaseException as error:
                 return KILLED, f"{what}: {type(error).__name__}"
         if own is not None and own():
-            return KILLED, "tests/reference"
+            return KILLED, lane.own
     return SURVIVED, ""
 
 
 @functools.cache
-def own_tests_fail(name: str) -> Callable[[], bool]:
-    """Return the tests of a reference by brute force, closed forms and other libraries; they say whether one fails."""
-    folder = ROOT / "tests" / "reference"
-    files = [str(path) for path in sorted(folder.glob("test_*.py")) if name in path.read_text(encoding="utf-8")]
+def own_tests_fail(lane: Lane, name: str) -> Callable[[], bool]:
+    """Return the lane's own tests of a formulation: brute force, closed forms, other libraries; do any fail?"""
+    files = [str(path) for path in sorted(ROOT.glob(lane.own)) if name in path.read_text(encoding="utf-8")]
     # Both plain assertions and no plugin of Hypothesis, which would warn that all has been imported already.
     options = ["-x", "-q", "--assert=plain", *("-p", "no:cacheprovider"), *("-p", "no:hypothesispytest")]
     return lambda: bool(files) and pytest.main([*options, *files]) == pytest.ExitCode.TESTS_FAILED

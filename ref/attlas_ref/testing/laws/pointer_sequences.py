@@ -15,7 +15,8 @@
 | | `test_an_exhaustive_beam_is_the_best_of_all_sequences` |
 | score not monotone in width | `test_a_wider_beam_may_do_worse` |
 | the result is a permutation | `decoded_positions_are_all_different` |
-| log_prob = `pointer_network_log_prob(sequence)` | `decoded_sequences_have_their_likelihood` |
+| log_prob = `pointer_network_log_prob(sequence)` | `decoded_sequences_have_their_likelihood`, |
+| | `the_better_of_two_beams_has_its_likelihood` |
 | sample = inverse CDF with u_t | `each_draw_falls_into_its_stretch`, `test_samples_occur_as_often_as_they_are_likely` |
 | decoding stops on end_index | `behind_the_end_stands_nothing` |
 | against the public code | `test_the_likelihood_is_that_of_torch` |
@@ -152,6 +153,16 @@ def decoded_positions_are_all_different(f: Evaluate, call: Call, rng: np.random.
 
 @law(DECODE, ties=(LIKELIHOOD,), statement="log_prob = log p(sequence)", fixed={"end_index": None})
 def decoded_sequences_have_their_likelihood(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    return _has_its_likelihood(f, call)
+
+
+@law(DECODE, ties=(LIKELIHOOD,), statement="beam_width = 2: log_prob = log p(sequence)",
+     fixed={"end_index": None, "method": "beam", "beam_width": 2, "uniform": None}, least={"n": 2})  # fmt: skip
+def the_better_of_two_beams_has_its_likelihood(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
+    return _has_its_likelihood(f, call)
+
+
+def _has_its_likelihood(f: Evaluate, call: Call) -> Relation:
     sequence, log_prob = call.by(f)
     found = _likelihood(f, call, np.maximum(sequence, 0))
     return equal(log_prob, np.where((sequence < 0).any(axis=-1), -np.inf, found).astype(log_prob.dtype))
