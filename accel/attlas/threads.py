@@ -1,4 +1,4 @@
-"""How many threads the CPU engine uses, and what no interrupt may cut in two."""
+"""How many threads the CPU engine uses, and what no interrupt, no fork and no other thread may cut in two."""
 
 import contextvars
 import os
@@ -9,6 +9,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _chosen: int | None = None
+
+_at_work = threading.RLock()
+"""Held while modules are imported and kernels are made. A fork waits for it: the child must not inherit half of one."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_at_work.acquire, after_in_parent=_at_work.release, after_in_child=_at_work.release)
 
 
 def get_num_threads() -> int:
@@ -54,20 +60,24 @@ def set_num_threads(threads: int | None) -> None:
 
 
 def undisturbed(function: Callable[..., T], *args: Any) -> T:
-    """Call a function such that Ctrl-C interrupts the wait for it, and not what it does.
+    """Call a function such that Ctrl-C interrupts the wait for it, and not what it does; one at a time.
 
     A module that is half imported, or a kernel that is half compiled, could not be used again in this process. So it
     runs in a thread of its own, which no signal reaches, and goes on there when the main thread is called away.
+    Threads take turns: two that import packages of which one needs the other could wait for each other, which Python
+    ends with an error.
     """
     if threading.current_thread() is not threading.main_thread():
-        return function(*args)
+        with _at_work:
+            return function(*args)
     from concurrent.futures import Future
 
     outcome: Future[T] = Future()
 
     def call() -> None:
         try:
-            outcome.set_result(function(*args))
+            with _at_work:
+                outcome.set_result(function(*args))
         except BaseException as error:
             outcome.set_exception(error)
 

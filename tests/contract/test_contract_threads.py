@@ -3,12 +3,18 @@
 Each case runs in a fresh process, since what goes wrong here ends the process or speaks to stderr behind Python's back.
 """
 
+import functools
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from attlas.engines import simulated
+from attlas.threads import undisturbed
 from attlas_ref.testing import Candidate
 from attlas_ref.testing.candidates import candidates
 
@@ -41,12 +47,10 @@ def drawn(names, dtypes=("float32",)):
     return [example_call(name, rng, SIZES, (2,), dtype) for name in names for dtype in dtypes]
 """
 
-THREADS = """
+TOGETHER = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-calls = drawn(NAMES)
-alone = [bits(call) for call in calls]
 barrier = Barrier(16)
 
 def enter(index):
@@ -58,10 +62,35 @@ def enter(index):
         found[place] = bits(calls[place])
     return [found[place] for place in range(len(calls))]
 
-with ThreadPoolExecutor(16) as pool:
-    together = list(pool.map(enter, range(16)))
-assert all(result == alone for result in together)
+def together():
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(enter, range(16)))
 """
+
+THREADS = (
+    TOGETHER
+    + """
+calls = drawn(NAMES)
+alone = [bits(call) for call in calls]
+assert all(result == alone for result in together())
+"""
+)
+
+FIRST_CALLS = (
+    TOGETHER
+    + """
+import sys
+from attlas.numba_cpu.compile import cache_folder
+
+sys.setswitchinterval(1e-6)  # what takes a few milliseconds, such as an import, is cut in pieces
+calls = drawn(("pointer_attention", "monotonic_alignment", "linear_chain_marginals"))
+assert not list(cache_folder().iterdir())  # nothing is compiled
+found = together()
+assert list(cache_folder().glob("*.bin"))
+alone = [bits(call) for call in calls]
+assert all(result == alone for result in found)
+"""
+)
 
 FORK = """
 import os
@@ -202,13 +231,37 @@ def _run(candidate: Candidate, script: str) -> None:
     _succeeds(COMMON.replace("CANDIDATE", repr(candidate.name)) + script)
 
 
-def _succeeds(script: str) -> None:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=300)
+def _succeeds(script: str, env: dict[str, str] | None = None) -> None:
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_sixteen_threads_call_different_formulations(candidate: Candidate) -> None:
     _run(candidate, THREADS)
+
+
+@pytest.mark.skipif(simulated(), reason="the engine of this process is the simulated one")
+def test_sixteen_threads_make_the_first_calls(tmp_path: Path) -> None:
+    """Nothing is compiled yet, and nothing is on the disk."""
+    _succeeds(
+        COMMON.replace("CANDIDATE", repr("numba")) + FIRST_CALLS, {**os.environ, "ATTLAS_CACHE_DIR": str(tmp_path)}
+    )
+
+
+def test_modules_and_kernels_are_made_one_at_a_time() -> None:
+    """Imports of packages that need each other's modules would wait for each other, though seldom."""
+    inside: list[int] = []
+
+    def make(index: int) -> int:
+        inside.append(index)
+        time.sleep(0.01)
+        together = len(inside)
+        inside.remove(index)
+        return together
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(functools.partial(undisturbed, make), range(8))) == [1] * 8
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

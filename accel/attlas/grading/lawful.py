@@ -99,7 +99,8 @@ def _call(law: Law, subject: str, exercise: Exercise, drawn: bytes) -> Call:
     )
     if subject != exercise.formulation:
         return build(plan)
-    needed = [name for name, value in fixed.items() if value not in (None, False)]
+    parameters = exercise.record.python_signature.parameters
+    needed = [name for name, value in fixed.items() if value != parameters[name].default]
     if not all(name in exercise.options or is_required(exercise, name) for name in needed):
         raise _NotTaken
     spare = iter(reversed(drawn))

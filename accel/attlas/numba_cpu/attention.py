@@ -9,7 +9,6 @@ from attlas_ref.contract import AttentionResult
 
 from ..layout import broadcast
 from ..threads import undisturbed
-from .compile import lock
 from .few import run_few, suits
 from .operands import Array, Problem, lay_out, over_queries
 from .real import Real, real_of
@@ -30,9 +29,8 @@ def kernels_of(build: Callable[[Real], K], dtype: np.dtype[Any]) -> K:
 
 
 def _make(build: Callable[[Real], Any], dtype: np.dtype[Any]) -> None:
-    with lock:
-        if (build, dtype) not in _made:
-            _made[build, dtype] = build(real_of(dtype))
+    if (build, dtype) not in _made:
+        _made[build, dtype] = build(real_of(dtype))
 
 
 def dot_scale(scale: float | None, query: Array) -> float:

@@ -21,7 +21,6 @@ import os
 import pickle
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -88,12 +87,6 @@ kernels fix the order of their sums, and the exponential relies on (x + big) - b
 SIGNATURE = types.void(types.int64, types.int64, types.int64[::1], types.int64[::1], types.int64[::1])
 """Of every kernel: the first task, the last, and the tables of operands, scratch and results."""
 
-lock = threading.RLock()
-"""Held while kernels are made and compiled. A fork waits for it: the child must not inherit a half-compiled one."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
-
 _names: set[str] = set()
 
 
@@ -110,13 +103,8 @@ def kernel(function: Callable[..., Any], name: str) -> Any:
 def ready(kernel: Any) -> Any:
     """Return a kernel, compiled or loaded."""
     if not kernel.overloads:
-        undisturbed(_compile, kernel)
+        undisturbed(kernel.compile, SIGNATURE)
     return kernel
-
-
-def _compile(kernel: Any) -> None:
-    with lock:
-        kernel.compile(SIGNATURE)
 
 
 def part(function: Callable[..., Any], of: str = "", inline: bool = False, reassociate: bool = False) -> Any:
