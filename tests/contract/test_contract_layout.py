@@ -16,33 +16,36 @@ from attlas_ref.testing.layouts import LAYOUTS, in_layout
 from attlas_ref.testing.pairs import is_dense
 
 TWO_HEADS = (2,)
+MANY = 50
+"""Arrays that no call has."""
 
 
-def plan_of(name: str, argument: int, layout: str) -> Plan:
-    """A plan with one argument in a layout."""
+def plan_of(name: str, *layouts: str) -> Plan:
+    """A plan with arguments in layouts; those that are not named are contiguous."""
     sizes = dict(zip(letters_of(find(name)), (5, 4, 7, 3), strict=False))
-    layouts = tuple(layout if index == argument else "contiguous" for index in range(6))
-    return Plan(name, sizes, TWO_HEADS, layouts=layouts, mask="random", bias="normal")
+    return Plan(name, sizes, TWO_HEADS, layouts=(*layouts, *["contiguous"] * MANY), mask="random", bias="normal")
 
 
 @cache
 def expected(name: str, stretched: int | None) -> Any:
     """The result and its budget, which depend on a layout only where it repeats a row."""
-    call = build(plan_of(name, -1, "") if stretched is None else plan_of(name, stretched, "stretched"))
+    call = build(plan_of(name) if stretched is None else plan_of(name, *["contiguous"] * stretched, "stretched"))
     return high_and_lows(name, call.arrays, call.options)
 
 
-def test_each_argument_in_another_layout(candidate: Candidate, name: str) -> None:
-    for argument, layout in product(range(len(find(name).takes)), LAYOUTS):
-        plan = plan_of(name, argument, layout)
-        result = build(plan).by(candidate)
-        budget = expected(name, argument if layout == "stretched" else None)
-        assert_within_budget(result, *budget, what=f"{candidate}: {plan}")
+def test_each_argument_in_every_layout(candidate: Candidate, name: str) -> None:
+    arguments, count = len(find(name).takes), len(LAYOUTS)
+    for begin, first in product(range(0, arguments, count), range(count)):
+        some = min(count, arguments - begin)  # so many at once that only one of them is stretched
+        layouts = ["contiguous"] * begin + [LAYOUTS[(first + argument) % count] for argument in range(some)]
+        plan = plan_of(name, *layouts)
+        budget = expected(name, layouts.index("stretched") if "stretched" in layouts else None)
+        assert_within_budget(build(plan).by(candidate), *budget, what=f"{candidate}: {plan}")
 
 
 @pytest.mark.formulations.with_args(is_dense, because="they have no mask between queries and keys")
 def test_mask_and_bias_in_another_layout(candidate: Candidate, name: str) -> None:
-    call = build(plan_of(name, -1, ""))
+    call = build(plan_of(name))
     budget = expected(name, None)
     for option, layout in product(("mask", "bias"), set(LAYOUTS) - {"stretched"}):
         result = call.given(**{option: in_layout(call.options[option], layout)}).by(candidate)
