@@ -5,6 +5,7 @@ A lesson that fails, fails the build.
 
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,11 +156,14 @@ def execute(path: Path) -> Any:
     )
     # A lesson runs as a reader's would, whatever warnings the build asks for.
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONWARNINGS"}
-    try:
-        client.execute(env={**environment, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
-    except CellExecutionError as error:
-        error.add_note(f"in the lesson {path.name}")
-        raise
+    # Hypothesis keeps what it has read in a folder, which would stay beside the lessons.
+    with tempfile.TemporaryDirectory() as folder:
+        environment |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "HYPOTHESIS_STORAGE_DIRECTORY": folder}
+        try:
+            client.execute(env=environment)
+        except CellExecutionError as error:
+            error.add_note(f"in the lesson {path.name}")
+            raise
     del notebook.cells[0]
     tidy(notebook)
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}

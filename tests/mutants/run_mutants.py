@@ -21,12 +21,9 @@ import contextlib
 import functools
 import json
 import os
-import select
-import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +35,7 @@ import numpy as np
 import pytest
 from harsh import poison_empty, shrink_blocks
 from hypothesis import HealthCheck, Phase, settings
+from mutant_children import TIMEOUT, in_child, one
 from mutant_edits import Mutant, mutated
 from mutant_equivalents import why_the_same
 from mutant_lane import LANES, ROOT, Lane, family_of, module_of
@@ -47,7 +45,7 @@ from attlas_ref.testing import remembered
 from attlas_ref.testing.zoo.bug import planted, remade
 
 TARGET = ROOT / "docs" / "benchmarks" / "mutants.json"
-KILLED, SURVIVED, TIMEOUT, UNREACHED, EQUIVALENT = "killed", "survived", "timeout", "unreached", "equivalent"
+KILLED, SURVIVED, UNREACHED, EQUIVALENT = "killed", "survived", "unreached", "equivalent"
 PATIENCE = 20.0
 """Seconds that a mutant has, beside ten times what the right code takes."""
 TURNS = 3
@@ -204,12 +202,6 @@ def own_tests_fail(lane: Lane, name: str) -> Callable[[], bool]:
     return lambda: bool(files) and pytest.main([*options, *files]) == pytest.ExitCode.TESTS_FAILED
 
 
-def one(produce: Callable[[], Any], limit: float) -> Any:
-    """Return what a forked process returns, or that its time was up."""
-    found = list(in_child(lambda: iter([produce()]), limit))
-    return found[0] if found else (TIMEOUT, f"{limit:.0f} s")
-
-
 def forget_machine_code(folder: str) -> None:
     """Compile all anew, into an empty folder."""
     from attlas.numba_cpu import compile as compiling
@@ -217,47 +209,6 @@ def forget_machine_code(folder: str) -> None:
     os.environ["ATTLAS_CACHE_DIR"] = folder
     compiling.cache_folder.cache_clear()
     compiling._names.clear()
-
-
-def in_child(produce: Callable[[], Iterator[Any]], limit: float) -> Iterator[Any]:
-    """Yield what a forked process produces, until it ends or its time is up."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        os.setpgid(0, 0)
-        with open(os.devnull, "w") as nowhere:
-            for stream in (1, 2):
-                os.dup2(nowhere.fileno(), stream)
-        with os.fdopen(writing, "w") as pipe:
-            try:
-                for result in produce():
-                    pipe.write(json.dumps(result) + "\n")
-                    pipe.flush()
-            except BaseException:
-                pipe.write(json.dumps({"broke": traceback.format_exc()}) + "\n")
-        os._exit(0)
-    os.close(writing)
-    try:
-        for result in map(json.loads, _lines(reading, time.monotonic() + limit)):
-            if isinstance(result, dict) and "broke" in result:
-                raise RuntimeError(result["broke"])
-            yield result
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(reading)
-
-
-def _lines(reading: int, until: float) -> Iterator[str]:
-    rest = b""
-    while (left := until - time.monotonic()) > 0 and select.select([reading], [], [], left)[0]:
-        part = os.read(reading, 2**16)
-        if not part:
-            return
-        *lines, rest = (rest + part).split(b"\n")
-        yield from (line.decode() for line in lines)
 
 
 def summary(report: Found) -> str:

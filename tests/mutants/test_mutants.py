@@ -8,11 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from mutant_children import TIMEOUT, one
 from mutant_edits import Mutant, mutants_of, mutated
 from mutant_equivalents import EQUIVALENT, why_the_same
 from mutant_lane import LANES, ROOT
 from mutant_reach import uses
-from run_mutants import KILLED, SURVIVED, TIMEOUT, fate, one, summary
+from run_mutants import KILLED, SURVIVED, fate, summary
 
 from attlas_ref.records import find
 

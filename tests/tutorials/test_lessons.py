@@ -133,6 +133,15 @@ def test_lesson_runs_once_until_it_changes(place: Path) -> None:
     assert len(list(place.glob("cache/*"))) == 1, "what is outdated goes"
 
 
+def test_lesson_leaves_nothing_behind(place: Path) -> None:
+    path = place / "01_lesson.py"
+    cell = "import attlas_ref\nfrom hypothesis import given, strategies as st\n"
+    cell += "given(st.lists(st.integers(), min_size=50))(lambda numbers: None)()\n"
+    path.write_text(OPENING + "# %%\n" + cell, encoding="utf-8")
+    lessons.execute(path)
+    assert list(place.iterdir()) == [path]
+
+
 def test_lesson_without_minutes_is_refused(place: Path) -> None:
     path = place / "01_lesson.py"
     path.write_text("# %% [markdown]\n# # A lesson\n#\n# You can do it.\n", encoding="utf-8")

@@ -51,11 +51,14 @@ def told(text: str, *, same: bool = False) -> Cell:
     return Cell(text, same, measured=False)
 
 
+OURS = Cell("", same=True)
+"""The same, in our words."""
 UNTOLD = told("not documented")
 
 
 def _convention(name: str, title: str, ours: str, **cells: Cell) -> Convention:
-    return Convention(name, title, ours, cells)
+    same = Cell(ours, same=True)
+    return Convention(name, title, ours, {library: same if cell is OURS else cell for library, cell in cells.items()})
 
 
 CONVENTIONS: tuple[Convention, ...] = (
@@ -84,24 +87,24 @@ CONVENTIONS: tuple[Convention, ...] = (
         flash=told("one width for all three"),
         pytorch=Cell("free, but not in the fused CPU kernel", same=True),
         jax=Cell("ValueError"),
-        onnx=Cell("free", same=True),
+        onnx=OURS,
     ),
     _convention(
         "scale",
         "scale that is not given",
         "1/√d",
         flash=told("1/√d", same=True),
-        pytorch=Cell("1/√d", same=True),
-        jax=Cell("1/√d", same=True),
-        onnx=Cell("1/√d", same=True),
+        pytorch=OURS,
+        jax=OURS,
+        onnx=OURS,
     ),
     _convention(
         "negative scale",
         "negative scale",
         "a scale like any other",
         flash=UNTOLD,
-        pytorch=Cell("a scale like any other", same=True),
-        jax=Cell("a scale like any other", same=True),
+        pytorch=OURS,
+        jax=OURS,
         onnx=Cell("NaN: queries and keys are each multiplied by its root"),
     ),
     _convention(
@@ -127,9 +130,9 @@ CONVENTIONS: tuple[Convention, ...] = (
         "True in a mask",
         "may attend",
         flash=told("no mask; `flash_attn_varlen_func` takes lengths"),
-        pytorch=Cell("may attend", same=True),
-        jax=Cell("may attend", same=True),
-        onnx=Cell("may attend", same=True),
+        pytorch=OURS,
+        jax=OURS,
+        onnx=OURS,
     ),
     _convention(
         "integer mask",
@@ -155,34 +158,34 @@ CONVENTIONS: tuple[Convention, ...] = (
         "both hold",
         flash=told("no mask"),
         pytorch=Cell("both hold in the fused CPU kernel, RuntimeError in the plain one"),
-        jax=Cell("both hold", same=True),
-        onnx=Cell("both hold", same=True),
+        jax=OURS,
+        onnx=OURS,
     ),
     _convention(
         "empty row",
         "a query that sees nothing, by a mask",
         "zeros",
         flash=told("zeros (by the causal rule)", same=True),
-        pytorch=Cell("zeros", same=True),
+        pytorch=OURS,
         jax=Cell("the mean of all values"),
-        onnx=Cell("zeros", same=True),
+        onnx=OURS,
     ),
     _convention(
         "empty bias row",
         "a query that sees nothing, by a bias of −∞",
         "zeros",
         flash=told("no bias"),
-        pytorch=Cell("zeros", same=True),
+        pytorch=OURS,
         jax=Cell("NaN"),
-        onnx=Cell("zeros", same=True),
+        onnx=OURS,
     ),
     _convention(
         "no keys",
         "no keys at all, n = 0",
         "zeros",
         flash=UNTOLD,
-        pytorch=Cell("zeros", same=True),
-        jax=Cell("zeros", same=True),
+        pytorch=OURS,
+        jax=OURS,
         onnx=Cell("ValueError in the evaluator"),
     ),
     _convention(
@@ -191,7 +194,7 @@ CONVENTIONS: tuple[Convention, ...] = (
         "cannot be felt",
         flash=UNTOLD,
         pytorch=Cell("reaches every query of the head; with `is_causal` alone not in the fused CPU kernel"),
-        jax=Cell("cannot be felt", same=True),
+        jax=OURS,
         onnx=Cell("reaches every query of the head"),
     ),
     _convention(
@@ -227,8 +230,8 @@ CONVENTIONS: tuple[Convention, ...] = (
         "none",
         flash=told("`dropout_p`, at every call: pass 0 for evaluation"),
         pytorch=Cell("`dropout_p`, at every call: pass 0 for evaluation"),
-        jax=Cell("none", same=True),
-        onnx=Cell("none", same=True),
+        jax=OURS,
+        onnx=OURS,
     ),
     _convention(
         "weights",
@@ -244,9 +247,9 @@ CONVENTIONS: tuple[Convention, ...] = (
         "float64",
         "computed in float64",
         flash=told("not taken"),
-        pytorch=Cell("computed in float64", same=True),
+        pytorch=OURS,
         jax=Cell("the softmax in float32; without `jax_enable_x64` everything"),
-        onnx=Cell("computed in float64", same=True),
+        onnx=OURS,
     ),
     _convention(
         "half",

@@ -159,8 +159,7 @@ def pointer_network_log_prob(
     """Run the LSTM along the sequence, and point from all its states at once."""
     xp, n, steps = here.xp, embedded.shape[-2], sequence.shape[-1]
     decoder = _Decoder(here, key, **network)
-    flat = [x for x in (sequence, h0, c0, mask) if x is not None]
-    batch = np.broadcast_shapes(*(x.shape[:-2] for x in (embedded, key)), *(x.shape[:-1] for x in flat))
+    batch = _batch(embedded, key, sequence, h0, c0, mask)
     visible = _visible(xp, mask, (*batch, n))
     sequence = xp.broadcast_to(sequence.astype(xp.int64), (*batch, steps))
     chosen = sequence[..., None] == xp.arange(n)  # (..., T, n)
@@ -183,6 +182,12 @@ def pointer_network_log_prob(
     each = xp.where(chosen, log_p, 0).sum(axis=-1)  # (..., T)
     log_prob = xp.where((each == -math.inf).any(axis=-1), -math.inf, each.sum(axis=-1))
     return SequenceLikelihood(log_prob, log_p) if return_steps else log_prob
+
+
+def _batch(embedded: Any, key: Any, *rows: Any) -> tuple[int, ...]:
+    """The leading axes of two matrices and of all rows that are given."""
+    given = (x.shape[:-1] for x in rows if x is not None)
+    return np.broadcast_shapes(embedded.shape[:-2], key.shape[:-2], *given)
 
 
 def _visible(xp: Any, mask: Any, shape: tuple[int, ...]) -> Any:
@@ -210,8 +215,7 @@ def pointer_network_decode(
     xp, n = here.xp, embedded.shape[-2]
     length, width = n if length is None else length, beam_width if method == "beam" else 1
     decoder = _Decoder(here, key, **network)
-    flat = [x for x in (h0, c0, uniform, mask) if x is not None]
-    batch = np.broadcast_shapes(*(x.shape[:-2] for x in (embedded, key)), *(x.shape[:-1] for x in flat))
+    batch = _batch(embedded, key, h0, c0, uniform, mask)
 
     def beams(state: Any) -> Any:
         """The same state for every beam, (..., b, c)."""
