@@ -28,10 +28,20 @@ EQUIVALENT: dict[str, str] = {
     "ref/attlas_ref/probabilistic/projective_tree_marginals.py _inside: 1 → 2 in: n = arcs.shape[-1]": (
         "the arcs are square"
     ),
-    "ref/attlas_ref/monotonic/mocha_attention.py mocha_attention: 2 → 3 in: "
-    "visible = np.ones(weights.shape[-2:], dtype=bool) if mask is None else mask": (
-        "what is True everywhere may have a leading axis more"
-    ),
+    **{
+        f"ref/attlas_ref/monotonic/{name}.py {name}: 2 → 3 in: "
+        "visible = np.ones(weights.shape[-2:], dtype=bool) if mask is None else mask": (
+            "what is True everywhere may have a leading axis more"
+        )
+        for name in ("mocha_attention", "monotonic_attention")
+    },
+    "ref/attlas_ref/probabilistic/sag_degrade.py sag_degrade: True → False in: "
+    "np.arange(size) * cells // size for size, cells in zip(latents.shape[-2:], (map_height, map_width), "
+    "strict=True)": "both are pairs",
+    "ref/attlas_ref/variational/dirichlet_kl.py dirichlet_kl: a - b → a + b in: "
+    "return (a - b).sum(axis=-1)  # there is one distribution over nothing": "the last axis is empty there",
+    "accel/attlas/numba_cpu/memory/depthwise.py build_ffnified: fill(value_taps, shape.r * shape.s * lanes, zero) → "
+    "(nothing) in: fill(value_taps, shape.r * shape.s * lanes, zero)": "what stands in padded lanes is never read back",
 }
 
 

@@ -92,6 +92,18 @@ class Lane:
             ),
         )
 
+    def own_tests(self, mutant: Mutant, name: str = "") -> tuple[str, ...]:
+        """Return the files of the lane's own tests, those that name a formulation or what is mutated.
+
+        What no formulation uses is tested with the public functions of its file.
+        """
+        public = re.findall(r"^def ([a-z]\w+)", (ROOT / mutant.file).read_text(encoding="utf-8"), re.MULTILINE)
+        names = {name, mutant.owner} & {name, *public} - {""} if name else set(public)
+        words = re.compile(rf"\b({'|'.join(sorted(names)) or '(?!)'})\b")
+        return tuple(
+            str(path) for path in sorted(ROOT.glob(self.own)) if words.search(path.read_text(encoding="utf-8"))
+        )
+
     def checks(self, name: str) -> Iterator[tuple[str, Callable[[], None]]]:
         """Yield the tests of one formulation, with what they are called."""
         fewer, engine = max(self.draws // 10, 2), self.runner

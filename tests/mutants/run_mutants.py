@@ -115,7 +115,7 @@ def run(lane: Lane, count: int, until: float, only: str = "") -> Found:
     for turn in range(TURNS):
         by_formulation: dict[str, list[Mutant]] = {}
         for mutant in left:
-            users = lane.formulations_of(mutant)
+            users = lane.formulations_of(mutant) or [""] * bool(lane.own_tests(mutant))
             if turn < len(users):
                 by_formulation.setdefault(users[turn], []).append(mutant)
             elif not users:
@@ -135,8 +135,8 @@ def run(lane: Lane, count: int, until: float, only: str = "") -> Found:
 
 
 def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
-    """Judge the mutants of one formulation, once the right code has passed."""
-    checks, start = list(lane.checks(name)), time.monotonic()
+    """Judge the mutants of one formulation, or of none, once the right code has passed."""
+    checks, start = list(lane.checks(name)) if name else [], time.monotonic()
     sources = {mutant.file: (ROOT / mutant.file).read_text(encoding="utf-8") for mutant in mutants}
     for what, check in list(checks):
         try:
@@ -151,7 +151,7 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
     for mutant in mutants:
         status, by = one(lambda: fate(lane, mutant, sources[mutant.file], checks), limit)  # noqa: B023
         if status == SURVIVED:
-            own = own_tests_fail(lane, name)
+            own = any_fails(lane.own_tests(mutant, name))
             if one(own, OWN) is False:
                 status, by = one(lambda: fate(lane, mutant, sources[mutant.file], [], own), OWN)  # noqa: B023
         if status == SURVIVED and (why := why_the_same(mutant.name)):
@@ -194,9 +194,8 @@ def fate(
 
 
 @functools.cache
-def own_tests_fail(lane: Lane, name: str) -> Callable[[], bool]:
-    """Return the lane's own tests of a formulation: brute force, closed forms, other libraries; do any fail?"""
-    files = [str(path) for path in sorted(ROOT.glob(lane.own)) if name in path.read_text(encoding="utf-8")]
+def any_fails(files: tuple[str, ...]) -> Callable[[], bool]:
+    """Return what runs tests and says whether any fails."""
     # Both plain assertions and no plugin of Hypothesis, which would warn that all has been imported already.
     options = ["-x", "-q", "--assert=plain", *("-p", "no:cacheprovider"), *("-p", "no:hypothesispytest")]
     return lambda: bool(files) and pytest.main([*options, *files]) == pytest.ExitCode.TESTS_FAILED
