@@ -49,7 +49,7 @@ ROWS: Mapping[str, Sequence[tuple[str, str]]] = {
         (EQUAL, "test_a_bad_call_is_refused_as_the_reference_refuses_it")
     ],
     "strides, read-only memory, byte order": [
-        (LAYOUT, "test_each_argument_in_another_layout"),
+        (LAYOUT, "test_each_argument_in_every_layout"),
         (LAYOUT, "test_mask_and_bias_in_another_layout"),
         (LAYOUT, "test_a_stride_that_is_no_whole_number_of_entries"),
         (LAYOUT, "test_arrays_of_the_other_byte_order"),

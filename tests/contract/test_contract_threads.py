@@ -161,6 +161,7 @@ from attlas.threads import undisturbed
 
 release, entered, ended = threading.Event(), threading.Event(), threading.Event()
 main = threading.get_ident()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs in the background ignores it from the start
 
 def interrupt_when_entered():
     entered.wait()

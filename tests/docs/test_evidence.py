@@ -29,7 +29,7 @@ def test_every_row_of_the_contract_names_tests_that_are_there(generator: Any) ->
 
 def test_counts_and_exceptions_are_shown(generator: Any) -> None:
     lines = generator["contract"].table().splitlines()
-    whole = next(line for line in lines if "`test_each_argument_in_another_layout`" in line)
+    whole = next(line for line in lines if "`test_each_argument_in_every_layout`" in line)
     assert f"| {len(EVERY)} of {len(EVERY)} | – |" in whole
     warned = next(line for line in lines if "`test_nothing_is_warned_of`" in line)
     assert "`tensor_attention_lowrank`: it has to warn" in warned
