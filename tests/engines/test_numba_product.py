@@ -6,7 +6,7 @@ import pytest
 from attlas import set_num_threads
 from attlas.numba_cpu import product
 from attlas.numba_cpu.operands import WORTH_A_THREAD
-from attlas.numba_cpu.product import SMALL, multiplied, projected
+from attlas.numba_cpu.product import FAST, SMALL, multiplied, projected
 
 
 def normal(seed, shape, dtype):
@@ -60,10 +60,10 @@ def test_product_reads_rows_and_weights_where_they_lie():
 
 
 def test_bits_do_not_depend_on_the_batch_or_on_threads():
-    m, p, a = 130, 64, 100
+    m, p, a = 260, 64, 100
     assert m * p * a >= SMALL
-    rows, weight = normal(1, (4, m, p), "float32"), normal(2, (p, a), "float32")
-    assert rows.size * a >= WORTH_A_THREAD
+    rows, weight = normal(1, (12, m, p), "float32"), normal(2, (p, a), "float32")
+    assert rows.size * a >= FAST * WORTH_A_THREAD
     found = []
     for threads in (1, 2, 5):
         set_num_threads(threads)

@@ -29,6 +29,9 @@ ROWS = 64
 SMALL = 2**18
 """Multiply-adds of one member, from which NumPy's product takes threads."""
 
+FAST = 8
+"""How many of these multiply-adds take as long as one of a kernel with exponentials: to decide when threads pay."""
+
 
 def build_product(real: Real) -> Any:
     """Make the kernel. Operands: rows (batch, m, p), weights (batch, p, lanes); results: (batch, m, lanes), sizes."""
@@ -69,7 +72,7 @@ def multiplied(rows: Array, weight: Array) -> Array:
         (product, m, p, lanes),
         (),
         dtype,
-        members * m * p * lanes,
+        members * m * p * lanes // FAST,
     )
     return product[..., :a]
 
