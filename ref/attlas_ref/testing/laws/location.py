@@ -252,4 +252,5 @@ def staying_is_not_moving(f: Evaluate, call: Call, rng: np.random.Generator) -> 
     moving = call.given(previous_agent=first).by(f)
     w_agent, b_agent = -call.options["w_agent"], -call.options.get("b_agent", 0.0)
     staying = call.given(previous_agent=1 - first, w_agent=w_agent, b_agent=b_agent, agent_moves=False).by(f)
-    return equal(moving.weights, staying.weights), equal(moving.agent, 1 - staying.agent)
+    both = moving.agent + staying.agent  # 1 − u would round a small u away
+    return equal(moving.weights, staying.weights), equal(both, np.ones_like(both))

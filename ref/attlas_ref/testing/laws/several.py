@@ -226,7 +226,7 @@ def _side_by_side(heads: Any) -> Any:
 @law(DUAL, ties=("softmax_attention",), statement="it begins with softmax attention, head by head")
 def dual_attention_begins_with_its_sensory_heads(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     output = call.by(f)
-    heads = _side_by_side(f("softmax_attention", *call.arrays[:3], **_of(call, "scale", "mask", "causal")))
+    heads = _side_by_side(f("softmax_attention", *spread_out(call)[:3], **_of(call, "scale", "mask", "causal")))
     first = output[..., : heads.shape[-1]]
     return equal(first, np.broadcast_to(heads, first.shape))
 
