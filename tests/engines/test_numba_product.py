@@ -52,6 +52,8 @@ def test_product_is_the_product(rows, weight, dtype):
 def test_product_reads_rows_and_weights_where_they_lie():
     rows, weight = normal(1, (9, 70, 2), "float32").transpose(2, 1, 0)[:, ::-3], normal(2, (40, 9), "float32").T
     before = rows.copy(), weight.copy()
+    wide = np.ascontiguousarray(weight[:, :16], dtype="float64")
+    close(multiplied(rows, wide), rows, wide.astype("float32"))
     close(multiplied(rows, weight), rows, weight)
     close(multiplied(rows, weight[:, ::2]), rows, weight[:, ::2])
     close(multiplied(np.broadcast_to(rows[:1], rows.shape), weight), np.broadcast_to(rows[:1], rows.shape), weight)

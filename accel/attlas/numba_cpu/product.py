@@ -52,14 +52,14 @@ def build_product(real: Real) -> Any:
 
 
 def multiplied(rows: Array, weight: Array) -> Array:
-    """Return rows @ weight, (..., m, p) times (..., p, a)."""
+    """Return rows @ weight, (..., m, p) times (..., p, a), in the dtype of the rows."""
     (m, p), (_, a), dtype = rows.shape[-2:], weight.shape[-2:], rows.dtype
     batch = np.broadcast_shapes(rows.shape[:-2], weight.shape[:-2])
     if m * p * a < SMALL or 0 in batch:
-        result: Array = rows @ weight
+        result: Array = rows @ weight.astype(dtype, copy=False)
         return result
     lanes = -(-a // lanes_of(dtype)) * lanes_of(dtype)
-    if lanes != a or not weight[(0,) * (weight.ndim - 2)].flags.c_contiguous:
+    if lanes != a or weight.dtype != dtype or not weight[(0,) * (weight.ndim - 2)].flags.c_contiguous:
         whole = np.zeros((*weight.shape[:-1], lanes), dtype=dtype)
         whole[..., :a] = weight
         weight = whole
