@@ -1,11 +1,11 @@
 """What associative memories do on the CPU engine beyond what drawn calls reach: many blocks, bits, long addresses."""
 
-import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from peak_memory import peak_of
 
 import attlas
 from attlas import threads
@@ -358,10 +358,4 @@ def test_memory_does_not_grow_with_the_square_of_the_length(num_threads: Any) ->
     num_threads(2)
     n = 6000
     for call in calls(n, 1):
-        tracemalloc.start()
-        try:
-            call()
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert peak < n * n * 4 / 2  # half the scores of one head
+        assert peak_of(call) < n * n * 4 / 2  # half the scores of one head

@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import threading
-import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from peak_memory import peak_of
 
 import attlas
 from attlas import threads
@@ -407,16 +407,6 @@ def test_num_threads_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch,
 
 
 # Memory
-
-
-def peak_of(call: Callable[[], Any]) -> int:
-    call()  # compile first
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_memory_does_not_grow_with_the_product_of_the_lengths(num_threads: Any) -> None:

@@ -1,7 +1,6 @@
 """What the CPU engine does with tuples and monomials: gathered blocks, windows, chunks, and which form a call takes."""
 
 import itertools
-import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -13,6 +12,7 @@ from calls_of_polynomials import (
     check_infinite_values_are_summed_pair_by_pair,
     check_many_chunks,
 )
+from peak_memory import peak_of
 
 import attlas
 from attlas import polynomials
@@ -130,12 +130,7 @@ def test_no_cube_stands_in_memory() -> None:
         lambda: attlas.tensor_attention(query, keys, values),
         lambda: attlas.tensor_attention_vjp(query, keys, values, gradient),
     ):
-        call()
-        tracemalloc.start()
-        call()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 160**3  # a quarter of the cube
+        assert peak_of(call) < 160**3  # a quarter of the cube
 
 
 # Monomials

@@ -1,11 +1,11 @@
 """What the CPU engine does with whole rows of scores, and with scores that are coupled across positions or heads."""
 
-import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from peak_memory import peak_of
 
 import attlas
 from attlas import threads
@@ -307,11 +307,4 @@ def test_memory_does_not_grow_with_the_square_of_the_length(num_threads: Any) ->
     num_threads(2)
     n = 6000
     for call in calls(n, 1):
-        call()  # compile first
-        tracemalloc.start()
-        try:
-            call()
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert peak < n * n * 4 / 4  # a quarter of the scores of one head
+        assert peak_of(call) < n * n * 4 / 4  # a quarter of the scores of one head

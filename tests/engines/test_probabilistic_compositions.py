@@ -1,12 +1,11 @@
 """What the compositions of the probabilistic family do where drawn calls do not reach: blocks, copies, infinities."""
 
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from peak_memory import peak_of
 
 import attlas
 from attlas.composites import shapes
@@ -29,15 +28,6 @@ def in_budget(engine: Any, name: str, *arrays: Any, **options: Any) -> Any:
     return actual
 
 
-@contextmanager
-def peak_memory() -> Iterator[Callable[[], int]]:
-    tracemalloc.start()
-    try:
-        yield lambda: tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 @engines
 @pytest.mark.parametrize("entries", [1, 23, 100])
 def test_plans_are_made_some_rows_at_a_time(engine: Any, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,19 +46,15 @@ def test_a_repeated_prior_is_not_spread_out() -> None:
     query, key, value = normal(2, *[(heads, n, 8)] * 3)
     prior = np.broadcast_to(np.abs(normal(3, (n, n))[0]), (heads, n, n))
     for give in ({"prior": prior}, {"prior": prior, "bias": prior}, {"log_prior": prior, "bias": prior}):
-        attlas.structural_prior_attention(query[:1], key[:1], value[:1], **{k: v[:1] for k, v in give.items()})
-        with peak_memory() as peak:
-            attlas.structural_prior_attention(query, key, value, **give)
-            assert peak() < prior.nbytes / 8
+        peak = peak_of(partial(attlas.structural_prior_attention, query, key, value, **give))
+        assert peak < prior.nbytes / 8
 
 
 def test_sinkhorn_attention_keeps_no_plan() -> None:
     n = 1500
     arrays = normal(4, *[(n, 4)] * 3)
-    attlas.sinkhorn_attention(*(x[:9] for x in arrays), steps=2, causal=True)
-    with peak_memory() as peak:
-        attlas.sinkhorn_attention(*arrays, steps=3, tolerance=1e-9, causal=True)
-        assert peak() < n * n * 4 / 4
+    peak = peak_of(lambda: attlas.sinkhorn_attention(*arrays, steps=3, tolerance=1e-9, causal=True))
+    assert peak < n * n * 4 / 4
 
 
 @engines
