@@ -24,6 +24,14 @@ def host(array: Any) -> Any:
     return array
 
 
+def whole_numbers(function: str, name: str, array: Any, seen: Any = True) -> Any:
+    """Return an array of whole numbers, 0 where it is not seen, or raise if it holds others: infinity is none."""
+    numbers = np.where(seen, np.asarray(host(array)).astype(np.float64), 0)
+    if not bool((np.isfinite(numbers) & (np.trunc(numbers) == numbers)).all()):
+        raise TypeError(f"{function}: {name} holds a number that is not whole; it needs whole numbers")
+    return numbers
+
+
 def shares(name: str) -> Check:
     """Return the check that an array, where it is given, holds numbers from 0 to 1."""
     return partial(_are_shares, name=name)

@@ -137,7 +137,7 @@ def show_attend_attention(
         gate = np.ones((*hidden.shape[:-1], 1), dtype=hidden.dtype)
     else:
         gate = expit(hidden @ w_gate + (0 if b_gate is None else b_gate))  # (..., T, D) or (..., T, 1)
-    output = context if w_gate is None else gate * context
+    output = np.where(visible.any(axis=-1, keepdims=True), gate * context, 0)  # a word that sees nothing has no gate
     if return_gate:
         return GatedWeightsResult(output, weights, gate) if return_weights else GatedResult(output, gate)
     return AttentionResult(output, weights) if return_weights else output

@@ -50,7 +50,8 @@ def show_attend_attention(
     else:
         asked = hidden @ w_gate
         gate = logistic(xp, asked if b_gate is None else asked + b_gate)
-        output *= gate
+        if tiles.n > 0:  # a word that sees nothing has no gate
+            output *= gate if mask is None else xp.where(mask.any(axis=-1)[..., None], gate, 0)
     if return_gate:
         return GatedResult(output, gate) if weights is None else GatedWeightsResult(output, weights, gate)
     return output if weights is None else AttentionResult(output, weights)

@@ -59,7 +59,8 @@ def show_attend_attention(
         gate = np.ones((*hidden.shape[:-1], 1), dtype=hidden.dtype)
     else:
         gate = expit(projected(hidden, w_gate, b_gate))
-        output *= gate
+        if annotations.shape[-2] > 0:  # a word that sees nothing has no gate
+            output *= gate if mask is None else np.where(mask.any(axis=-1, keepdims=True), gate, 0)
     if return_gate:
         return GatedResult(output, gate) if weights is None else GatedWeightsResult(output, weights, gate)
     return output if weights is None else AttentionResult(output, weights)

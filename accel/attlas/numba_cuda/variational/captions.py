@@ -20,7 +20,7 @@ import numpy as np
 
 from attlas_ref.contract import AttentionResult, GatedResult, GatedWeightsResult, SentinelResult, SentinelWeightsResult
 
-from ..assemble import Assembly
+from ..assemble import Assembly, product
 from ..bands import ceil
 from ..dense import Attention, attend
 from ..learned import additive, multiplied, one_layer, projected
@@ -35,12 +35,13 @@ CONTEXT, MAXIMUM, TOTAL, TOLD, SENTINEL = range(5)
 
 
 def opened(real: Real) -> Callable[..., Any]:
-    """Make how far a gate is open: the logistic function, times what it lets through."""
+    """Make how far a gate is open, the logistic function; not at all where the total says that nothing is visible."""
     logistic = build_logistic(real)
+    zero = real(0)
 
     @device
-    def entry_of_gate(gate, passing):
-        return logistic(gate) * passing
+    def entry_of_gate(gate, total):
+        return logistic(gate) if total != zero else zero
 
     return entry_of_gate
 
@@ -84,9 +85,10 @@ def show_attend_attention(
     if w_gate is None:
         gate = shaped(upload(np.ones(max(1, math.prod((*leading, count))), dtype)), (*leading, count, 1))
     else:
-        *batch, _, width = shape_of(output)
-        logits = projected(hidden, w_gate, b_gate)
-        output = Assembly(tuple(batch), count, width, dtype).put(opened, logits, output).matrix
+        (*batch, _, width), gates = shape_of(output), shape_of(w_gate)[-1]
+        logits, total = projected(hidden, w_gate, b_gate), as_column(shaped(attention.total, attention.rows))
+        passing = Assembly(tuple(batch), count, gates, dtype).put(opened, logits, total).matrix
+        output = Assembly(tuple(batch), count, width, dtype).put(product, passing, output).matrix
         if return_gate:
             gate = Assembly(tuple(leading), count, shape_of(w_gate)[-1], dtype).put(opened, logits).matrix
     if return_gate:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Choice, Flag, Indices, Integer, Number, Option
-from ..legal import host
+from ..legal import host, whole_numbers
 from ..record import Draft, Record, Source
 
 GRAVES = Source(
@@ -23,10 +23,8 @@ SEGEV = Source(
 
 def labels_fit(function: str, name: str, array: Any, limit: int, seen: Any = True) -> None:
     """Check that what counts of an array of labels is whole, at least 0 and below the number of symbols V."""
-    labels = np.asarray(host(array)).astype(np.float64)
-    if bool(((labels % 1 != 0) & seen).any()):
-        raise TypeError(f"{function}: {name} holds a number that is not whole; it needs whole numbers")
-    if bool((((labels < 0) | (labels >= limit)) & seen).any()):
+    labels = whole_numbers(function, name, array, seen)
+    if bool(((labels < 0) | (labels >= limit)).any()):
         raise ValueError(f"{function}: {name} leaves the symbols; it needs numbers of at least 0 and below V = {limit}")
 
 

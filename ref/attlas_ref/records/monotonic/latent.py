@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Flag, Integer
-from ..legal import host
+from ..legal import host, whole_numbers
 from ..record import Record, Source
 from ..shared import DENSE
 
@@ -22,20 +22,12 @@ def _are_logarithms(function: str, values: dict[str, Any]) -> None:
             )
 
 
-def whole_numbers(name: str, function: str, values: dict[str, Any]) -> Any:
-    """Return an array of positions, or raise if a number is not whole."""
-    numbers = np.asarray(host(values[name])).astype(np.float64)
-    if not bool((numbers % 1 == 0).all()):
-        raise TypeError(f"{function}: {name} holds a number that is not whole; it needs whole numbers")
-    return numbers
-
-
 def _centers_are_whole(function: str, values: dict[str, Any]) -> None:
-    whole_numbers("center", function, values)
+    whole_numbers(function, "center", values["center"])
 
 
 def _boundaries_go_forward(function: str, values: dict[str, Any]) -> None:
-    numbers, n = whole_numbers("boundaries", function, values), values["key"].shape[-2]
+    numbers, n = whole_numbers(function, "boundaries", values["boundaries"]), values["key"].shape[-2]
     if bool((numbers[..., 1:] < numbers[..., :-1]).any()):
         raise ValueError(f"{function}: boundaries decreases somewhere; it needs numbers that never do")
     if bool(((numbers < -1) | (numbers >= n)).any()):

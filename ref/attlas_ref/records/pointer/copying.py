@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Array, Flag, Integer, Number
-from ..legal import host, not_negative, shares
+from ..legal import host, not_negative, shares, whole_numbers
 from ..record import Draft, Record, Source
 from ..shared import DENSE
 
@@ -36,9 +36,7 @@ def _words_are_numbers(function: str, values: dict[str, Any]) -> None:
         if name not in values:
             continue
         seen = _seen_by_any(values) if name == "source_ids" else True
-        words = np.where(seen, np.asarray(host(values[name])), 0)
-        if words.dtype.kind == "f" and bool((words % 1 != 0).any()):
-            raise TypeError(f"{function}: {name} holds a number that is not whole; it needs whole numbers")
+        words = whole_numbers(function, name, values[name], seen)
         if bool((words < 0).any()):
             raise ValueError(f"{function}: {name} holds {int(words.min())}; it needs numbers of at least 0")
 

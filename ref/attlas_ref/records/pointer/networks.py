@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Array, Choice, Flag, Integer, Number
-from ..legal import draw_uniform, host
+from ..legal import draw_uniform, host, whole_numbers
 from ..record import Draft, Record, Source
 from ..shared import POSITIVE
 
@@ -97,9 +97,7 @@ def places_exist(name: str, table: str) -> Any:
     """Return the check that an array holds whole numbers below the number of rows of another."""
 
     def check(function: str, values: dict[str, Any]) -> None:
-        places, n = host(values[name]), values[table].shape[-2]
-        if str(places.dtype).startswith(("float", "bfloat")) and bool((places % 1 != 0).any()):
-            raise TypeError(f"{function}: {name} holds a number that is not whole; it needs whole numbers")
+        places, n = whole_numbers(function, name, values[name]), values[table].shape[-2]
         if bool(((places < 0) | (places >= n)).any()):
             raise ValueError(
                 f"{function}: {name} leaves the positions; it needs numbers of at least 0 and below n = {n}"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...contract.options import Array, Choice, Flag
-from ..legal import host, mask_is_a_prefix, up_to_the_first
+from ..legal import host, mask_is_a_prefix, up_to_the_first, whole_numbers
 from ..record import Draft, Record, Source
 from ..shared import POSITIVE, VISIBILITY
 
@@ -47,12 +47,10 @@ def _relations_are_not_negative(function: str, values: dict[str, Any]) -> None:
 def _tags_are_labels(function: str, values: dict[str, Any]) -> None:
     c, mask = values["emissions"].shape[-1], host(values["mask"])
     seen = True if mask is None else mask
-    for name in ("tags", "speakers"):
-        array = host(values[name])
-        if array is not None and str(array.dtype).startswith("float") and bool(((array % 1 != 0) & seen).any()):
-            raise TypeError(f"{function}: {name} holds a number that is not whole; it needs whole numbers")
-    tags = host(values["tags"])
-    if tags is not None and bool((((tags < 0) | (tags >= c)) & seen).any()):
+    given = [name for name in ("tags", "speakers") if values[name] is not None]
+    numbers = {name: whole_numbers(function, name, values[name], seen) for name in given}
+    tags = numbers.get("tags", np.zeros(0))
+    if bool(((tags < 0) | (tags >= c)).any()):
         raise ValueError(f"{function}: tags leaves the labels; it needs numbers of at least 0 and below c = {c}")
 
 
