@@ -42,6 +42,13 @@ class Cli:
         return result.stderr
 
 
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time one call per turn, without pauses: what a report says does not depend on it."""
+    monkeypatch.setattr("attlas.bench.harness.SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("attlas.bench.harness.SHORT_SECONDS", 0.0)
+
+
 @pytest.fixture
 def cli() -> Cli:
     return Cli()
