@@ -35,9 +35,19 @@ CONTEXT, MAXIMUM, TOTAL, TOLD, SENTINEL = range(5)
 
 
 def opened(real: Real) -> Callable[..., Any]:
-    """Make how far a gate is open, the logistic function; not at all where the total says that nothing is visible."""
+    """Make how far a gate is open: the logistic function, times what it lets through."""
     logistic = build_logistic(real)
-    zero = real(0)
+
+    @device
+    def entry_of_gate(gate, passing):
+        return logistic(gate) * passing
+
+    return entry_of_gate
+
+
+def opened_where_seen(real: Real) -> Callable[..., Any]:
+    """Make the same without anything to let through, and 0 where the total says that nothing is visible."""
+    logistic, zero = build_logistic(real), real(0)
 
     @device
     def entry_of_gate(gate, total):
@@ -87,7 +97,7 @@ def show_attend_attention(
     else:
         (*batch, _, width), gates = shape_of(output), shape_of(w_gate)[-1]
         logits, total = projected(hidden, w_gate, b_gate), as_column(shaped(attention.total, attention.rows))
-        passing = Assembly(tuple(batch), count, gates, dtype).put(opened, logits, total).matrix
+        passing = Assembly(tuple(batch), count, gates, dtype).put(opened_where_seen, logits, total).matrix
         output = Assembly(tuple(batch), count, width, dtype).put(product, passing, output).matrix
         if return_gate:
             gate = Assembly(tuple(leading), count, shape_of(w_gate)[-1], dtype).put(opened, logits).matrix

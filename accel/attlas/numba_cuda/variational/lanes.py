@@ -8,7 +8,7 @@ from ..blocks import Block
 from ..pairs import WEIGHTS, build_pairs
 from ..rules import Real, softmax
 from ..tile import build_forward
-from .captions import bent_sum, build_join, opened
+from .captions import bent_sum, build_join, opened, opened_where_seen
 from .choices import build_best, build_draw
 from .chosen import build_one_hot, build_read
 from .sampled import gumbel
@@ -23,6 +23,6 @@ def kernels(block: Block, real: Real) -> Iterator[tuple[str, Any, bool]]:
     yield "draw", build_draw(block, real), True
     yield "read_chosen", build_read(real), False
     yield "one_hot", build_one_hot(real), False
-    for entry in (opened, bent_sum):
+    for entry in (opened, opened_where_seen, bent_sum):
         yield f"assemble_{entry.__name__}", build_assemble(real, entry), False
     yield "join_sentinel", build_join(real), False
