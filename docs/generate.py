@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from figures import COMPARISONS, THEMES, Draw, Theme, drawn, figure_of
+from figures import COMPARISONS, THEMES, Draw, drawn, figure_of, recolored
 from generator import atlas, explorer, mutants, pages, tables, text, zoo
 from generator.kept import kept, key_of
 from generator.lessons import write_lessons
@@ -53,23 +53,22 @@ def main() -> None:
 
 
 def draw_figures() -> dict[str, str]:
-    """Draw every figure in every theme; return the captions by formulation."""
+    """Draw every figure, for every theme; return the captions by formulation."""
     records = all_records()
     wanted = {record.name: (figure_of(record), ATLAS / record.family) for record in records}
     wanted |= {name: (draw, ATLAS) for name, draw in COMPARISONS.items()}
     key = key_of(sorted((DOCS / "figures").rglob("*.py")))
     captions = {}
     for name, (draw, page) in track(wanted.items(), "figures", console=Console(stderr=True)):
+        captions[name], image = json.loads(kept(f"{name}.json", key, partial(figure_as_text, draw)))
         for theme in THEMES:
-            made = partial(figure_as_text, draw, theme)
-            captions[name], image = json.loads(kept(f"{name}-{theme.name}.json", key, made))
-            write(page / "figures" / f"{name}-{theme.name}.svg", image)
+            write(page / "figures" / f"{name}-{theme.name}.svg", recolored(image, theme))
     return captions
 
 
-def figure_as_text(draw: Draw, theme: Theme) -> str:
+def figure_as_text(draw: Draw) -> str:
     """Draw a figure, to be kept with its caption."""
-    return json.dumps(drawn(draw, theme))
+    return json.dumps(drawn(draw))
 
 
 def measured(name: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from attlas_ref.records import Record
 
 from . import aligning, choosing
 from .general import weights_of_real_heads
-from .style import THEMES, Theme, themed
+from .style import THEMES, recolored, themed
 
 Draw = Callable[[Figure], str]
 
@@ -26,7 +26,7 @@ COMPARISONS: dict[str, Draw] = {**choosing.FIGURES, **aligning.FIGURES}
 SIZE = (8.4, 4.4)
 """Inches; the pages show it about 700 pixels wide."""
 
-__all__ = ["COMPARISONS", "THEMES", "Draw", "Theme", "drawn", "figure_of"]
+__all__ = ["COMPARISONS", "THEMES", "Draw", "drawn", "figure_of", "recolored"]
 
 
 def figure_of(record: Record) -> Draw:
@@ -44,10 +44,10 @@ def figure_of(record: Record) -> Draw:
     return weights_of_real_heads(record)
 
 
-def drawn(draw: Draw, theme: Theme) -> tuple[str, str]:
-    """Draw a figure in one theme; return its caption and the figure as SVG."""
+def drawn(draw: Draw) -> tuple[str, str]:
+    """Draw a figure in the first theme; return its caption and the figure as SVG."""
     image = io.StringIO()
-    with themed(theme):
+    with themed(THEMES[0]):
         # Maps that keep their aspect would touch the edges without some padding.
         figure = Figure(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12))
         caption = draw(figure)

@@ -68,6 +68,14 @@ def themed(theme: Theme) -> Iterator[None]:
         yield
 
 
+def recolored(svg: str, theme: Theme) -> str:
+    """Return a figure that was drawn in the first theme in the colors of another; black is a color of text."""
+    drawn = THEMES[0]
+    for before, after in (("#000000", theme.text), (drawn.text, theme.text), (drawn.faint, theme.faint)):
+        svg = svg.replace(before, after)
+    return svg
+
+
 def show_weights(
     axes: Axes,
     weights: NDArray[Any],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import nbformat
-from figures.style import THEMES
+from figures.style import THEMES, recolored
 
 GROUND = "#ffffff"
 """The ground of a figure in the notebook; the page has its own."""
@@ -39,7 +39,8 @@ def page(notebook: Any, name: str, names: Mapping[str, str]) -> tuple[str, dict[
             data = output.get("data", {})
             if "image/svg+xml" in data:
                 stem = f"{name}-{len(figures) // len(THEMES) + 1}"
-                drawn = {f"{stem}-{theme.name}.svg": recolored(data["image/svg+xml"], theme) for theme in THEMES}
+                svg = without_ground(data["image/svg+xml"])
+                drawn = {f"{stem}-{theme.name}.svg": recolored(svg, theme) for theme in THEMES}
                 blocks.append(figure(drawn, heading))
                 figures |= drawn
             elif "text/latex" in data:
@@ -94,13 +95,9 @@ def displayed(latex: str) -> str:
     return f"$$\n{formula}\n$$"
 
 
-def recolored(svg: str, theme: Any) -> str:
-    """Return a figure that was drawn for the light theme in the colors of another, on the ground of the page."""
-    svg = re.sub(rf'(<g id="patch_1">\s*<path [^>]*style="fill: ){GROUND}', r"\1none", svg, count=1)
-    drawn = THEMES[0]
-    for before, after in (("#000000", theme.text), (drawn.text, theme.text), (drawn.faint, theme.faint)):
-        svg = svg.replace(before, after)
-    return svg
+def without_ground(svg: str) -> str:
+    """Return a figure on the ground of the page."""
+    return re.sub(rf'(<g id="patch_1">\s*<path [^>]*style="fill: ){GROUND}', r"\1none", svg, count=1)
 
 
 def figure(drawn: dict[str, str], title: str) -> str:

@@ -238,7 +238,7 @@ def test_memory_does_not_grow_with_the_pairs(name, monkeypatch):
     """Four times the queries and keys are sixteen times the pairs, and need no more than four times the memory."""
     few, growth = (16, 3) if name in CUBES else (256, 4)
     spare = 2**14 if name in CUBES else 2**19  # the tuples that Python keeps for later; all pairs would be 2**23 bytes
-    limit_tiles(monkeypatch, 8, 64, 64) if name in CUBES else limit_tiles(monkeypatch, 32, 1024, 1024)
+    limit_tiles(monkeypatch, 8, 64, 64) if name in CUBES else limit_tiles(monkeypatch, 32, 4096, 4096)
 
     def peak(n):
         call = call_of(name, n, n, returns=False)
