@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=24 * 3600.0, help="when to stop")
     parser.add_argument("--only", default="", help="a part of the names of those to run")
     parser.add_argument("--write", action="store_true", help=f"keep what was found in {TARGET.relative_to(ROOT)}")
+    parser.add_argument("--again", action="store_true", help="only those that lived the last time; keeps what is found")
     parser.add_argument("--explain", action="store_true", help="only look up anew which survivors compute the same")
     chosen = parser.parse_args()
     if chosen.explain:
@@ -71,8 +72,12 @@ def main() -> None:
         return
     harsher()
     for name in chosen.lane or LANES:
-        report = run(LANES[name], chosen.mutants, time.monotonic() + chosen.seconds, chosen.only)
-        if chosen.write:
+        until, alive = time.monotonic() + chosen.seconds, last_alive(name)
+        chooses = alive.__contains__ if chosen.again else lambda mutant: chosen.only in mutant
+        report = run(LANES[name], len(alive) if chosen.again else chosen.mutants, until, chooses)
+        if chosen.again:
+            renew(name, report)
+        elif chosen.write:
             keep(name, report)
         print(f"{name}: {summary(report)}", flush=True)
 
@@ -104,13 +109,13 @@ def _shrunk(module: Any, name: str, value: Any) -> None:
     setattr(module, name, value)
 
 
-def run(lane: Lane, count: int, until: float, only: str = "") -> Found:
-    """Run the first mutants of a lane, and return what became of them.
+def run(lane: Lane, count: int, until: float, chooses: Callable[[str], bool]) -> Found:
+    """Run the first mutants of a lane whose names are chosen, and return what became of them.
 
     A mutant that survives the tests of the nearest formulation goes on to the next one that uses what was changed.
     """
     every = lane.mutants()
-    left = [mutant for mutant in every if only in mutant.name][:count]
+    left = [mutant for mutant in every if chooses(mutant.name)][:count]
     found: dict[tuple[str, int], Found] = {}
     for turn in range(TURNS):
         by_formulation: dict[str, list[Mutant]] = {}
@@ -223,7 +228,7 @@ def summary(report: Found) -> str:
 
 def keep(lane: str, report: Found) -> None:
     """Put the figures of a lane, and the names of what is not killed, into the file."""
-    found: Found = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.exists() else {}
+    found = known()
     families: dict[str, dict[str, int]] = {}
     for result in report["results"]:
         counts = families.setdefault(result["family"], {})
@@ -234,20 +239,53 @@ def keep(lane: str, report: Found) -> None:
         if result["status"] != KILLED
     ]
     found[lane] = {"possible": report["possible"], "families": families, "alive": alive}
-    TARGET.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write(found)
+
+
+def last_alive(lane: str) -> set[str]:
+    """Return the names of the mutants of a lane that no test has noticed, or none could."""
+    alive = known().get(lane, {"alive": []})["alive"]
+    return {mutant["name"] for mutant in alive if mutant["status"] in (SURVIVED, UNREACHED)}
+
+
+def renew(lane: str, report: Found) -> None:
+    """Put into the file what has become of mutants that were alive."""
+    found = known()
+    for result in report["results"]:
+        for mutant in found[lane]["alive"]:
+            if mutant["name"] == result["name"]:
+                change(found[lane], mutant, result["status"], result["by"])
+    write(found)
 
 
 def explain() -> None:
     """Go through the survivors in the file, once somebody has said of some why they compute the same."""
-    found: Found = json.loads(TARGET.read_text(encoding="utf-8"))
+    found = known()
     for lane in found.values():
         for mutant in lane["alive"]:
             why = why_the_same(mutant["name"])
             if why and mutant["status"] == SURVIVED:
-                counts = lane["families"][family_of(mutant["name"].split(" ")[0])]
-                counts[SURVIVED] -= 1
-                counts[EQUIVALENT] = counts.get(EQUIVALENT, 0) + 1
-                mutant["status"], mutant["by"] = EQUIVALENT, why
+                change(lane, mutant, EQUIVALENT, why)
+    write(found)
+
+
+def change(lane: Found, mutant: Found, status: str, by: str) -> None:
+    """Count a mutant of the file otherwise than before; one that is dead is no longer listed."""
+    counts = lane["families"][family_of(mutant["name"].split(" ")[0])]
+    counts[mutant["status"]] -= 1
+    counts[status] = counts.get(status, 0) + 1
+    mutant["status"], mutant["by"] = status, by
+    lane["alive"] = [one for one in lane["alive"] if one["status"] != KILLED]
+
+
+def known() -> Found:
+    """Return what the file holds."""
+    found: Found = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.exists() else {}
+    return found
+
+
+def write(found: Found) -> None:
+    """Write the file."""
     TARGET.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
