@@ -45,6 +45,14 @@ def additive(seed: int = 9) -> dict[str, Any]:
     return {"w_query": w_query, "w_key": w_key, "v": v, "b_key": b_key}
 
 
+def test_where_every_score_is_impossible_nothing_is_likely(engine: Any) -> None:
+    query, key = np.ones((2, 1), np.float32), np.full((3, 1), -np.inf, np.float32)
+    for mask in (None, np.array([True, True, False])):
+        for log, hidden in ((False, 0), (True, -np.inf)):
+            p = call_on(engine, "pointer_attention", query, key, score="dot", mask=mask, log=log)
+            np.testing.assert_array_equal(p, np.full((2, 3), hidden))
+
+
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize(("m", "n"), SIZES)
 def test_rows_longer_than_a_block_are_normalized_once(engine: Any, m: int, n: int, log: bool) -> None:

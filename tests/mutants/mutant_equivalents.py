@@ -21,6 +21,25 @@ EQUIVALENT: dict[str, str] = {
     "accel/attlas/cupy_gpu/probabilistic/fenwick.py _levels: rest > size → rest >= size in: if rest > size:": (
         "a group that nobody stands behind is walked over too, and holds no pair"
     ),
+    "accel/attlas/cupy_gpu/probabilistic/tree_marginals.py _slope: used > 0 → used >= 0 in: "
+    "return xp.where((used > 0) & (weight != -math.inf), xp.log(used) - weight, -math.inf)": (
+        "the logarithm of 0 is -inf as well"
+    ),
+    "accel/attlas/cupy_gpu/tile.py Tiles: False → True in: whole_rows: bool = False,": (
+        "tiles of another shape hold the same pairs, and are no larger"
+    ),
+    "accel/attlas/cupy_gpu/tile.py Tiles: 1 → 2 in: step = max(1, weights.shape[-1] // max(1, width))": (
+        "blocks of other sizes hold the same rows"
+    ),
+    "accel/attlas/cupy_gpu/monotonic/near.py entries_at: 1 → 2 in: "
+    "places = [xp.arange(size).reshape(-1, *(1,) * (ahead - axis)) for axis, size in enumerate(members)]": (
+        "any negative number stands for the size that is left"
+    ),
+    "accel/attlas/cupy_gpu/columns.py reversed_attention: query + 0 * gate[..., :, :0].sum(axis=-1, keepdims=True) → "
+    "query - 0 * gate[..., :, :0].sum(axis=-1, keepdims=True) in: "
+    "gated = query if gate is None else query + 0 * gate[..., :, :0].sum(axis=-1, keepdims=True)": (
+        "a sum over nothing is 0, of either sign"
+    ),
     "ref/attlas_ref/kronecker/fastmax_attention.py fastmax_attention_vjp: 0 → 1 in: "
     "grad_weights = np.where(visible, grad_output @ value.mT, 0)  # <g_i, v_j>, (..., m, n)": (
         "what stands at hidden pairs meets a weight of 0 first, and is replaced after"

@@ -100,9 +100,7 @@ class Lane:
         public = re.findall(r"^def ([a-z]\w+)", (ROOT / mutant.file).read_text(encoding="utf-8"), re.MULTILINE)
         names = {name, mutant.owner} & {name, *public} - {""} if name else set(public)
         words = re.compile(rf"\b({'|'.join(sorted(names)) or '(?!)'})\b")
-        return tuple(
-            str(path) for path in sorted(ROOT.glob(self.own)) if words.search(path.read_text(encoding="utf-8"))
-        )
+        return tuple(str(path) for path in sorted(ROOT.glob(self.own)) if words.search(with_helpers(path)))
 
     def checks(self, name: str) -> Iterator[tuple[str, Callable[[], None]]]:
         """Yield the tests of one formulation, with what they are called."""
@@ -128,6 +126,13 @@ class Lane:
         A reference is not compared with itself: its laws come first, then an engine that was written apart from it.
         """
         return reference_candidate() if self.name == "reference" else self.runner
+
+
+def with_helpers(tests: Path) -> str:
+    """Return the text of a file of tests, and of the modules beside it that it imports."""
+    text = tests.read_text(encoding="utf-8")
+    beside = (tests.with_name(f"{name}.py") for name in re.findall(r"^from (\w+) import", text, re.MULTILINE))
+    return "\n".join([text, *(helper.read_text(encoding="utf-8") for helper in beside if helper.exists())])
 
 
 def _in_bundles(mutants: list[Mutant]) -> list[Mutant]:
@@ -183,7 +188,7 @@ LANES = {
             _engine("cupy"),
             "tests/engines/test_*_compos*.py",
         ),
-        Lane("cupy", ("accel/attlas/cupy_gpu",), "cupy-as-numpy", 100, _engine("cupy"), "tests/engines/test_cupy_*.py"),
+        Lane("cupy", ("accel/attlas/cupy_gpu",), "cupy-as-numpy", 100, _engine("cupy"), "tests/engines/test_[!n]*.py"),
         Lane("numba", ("accel/attlas/numba_cpu",), "numba", 100, _engine("numba"), "tests/engines/test_*.py"),
         Lane(
             "numba-cuda",

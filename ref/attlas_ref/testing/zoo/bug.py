@@ -99,8 +99,9 @@ def planted(copy: ModuleType) -> Iterator[None]:
 
 
 def replace(module: ModuleType, olds: dict[str, Any], news: dict[str, Any]) -> None:
-    """Replace, in a module, the functions of another one by those of its copy."""
-    own = {id(old): news[name] for name, old in olds.items() if callable(old) and name in news}
+    """Replace, in a module, the functions and objects of another one by those of its copy."""
+    shared = (int, float, complex, str, bytes, type(None), ModuleType)  # alike wherever they come from
+    own = {id(old): news[name] for name, old in olds.items() if name in news and not isinstance(old, shared)}
     for name, value in list(vars(module).items()):
         if id(value) in own:
             setattr(module, name, own[id(value)])
