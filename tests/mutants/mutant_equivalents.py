@@ -11,6 +11,17 @@ PATTERNS = {
 EQUIVALENT: dict[str, str] = {
     "accel/attlas/composites/normalizers/edits.py calibrate_attention_sinks: 1 → 2 in: "
     "xp, n = here.xp, weights.shape[-1]": "the weights are square",
+    "accel/attlas/composites/monotonic/luong.py context_aware_cross_attention: 0 → 1 in: "
+    "nothing = xp.zeros((key.shape[-2], 0), dtype=value.dtype)": "only the weights are read",
+    "accel/attlas/composites/probabilistic/transport.py _log_ratio: 0 → 1 in: "
+    "return xp.where(nothing, -math.inf, log_mass - xp.where(nothing, 0, log_total))": (
+        "where the one choice is made, so is the other"
+    ),
+    "accel/attlas/composites/dotproduct/learned.py conditioned_attention: "
+    "conditioned @ score_weight + score_bias → conditioned @ score_weight - score_bias in: "
+    "scores = (conditioned @ score_weight + score_bias)[..., None, :]  # (..., 1, n)": (
+        "a softmax forgets what all scores have in common"
+    ),
     "accel/attlas/composites/shapes.py row_blocks: 1 → 2 in: step = max(1, ENTRIES // max(1, width))": (
         "blocks of other sizes hold the same rows"
     ),

@@ -102,6 +102,10 @@ class Lane:
         words = re.compile(rf"\b({'|'.join(sorted(names)) or '(?!)'})\b")
         return tuple(str(path) for path in sorted(ROOT.glob(self.own)) if words.search(with_helpers(path)))
 
+    def contract_tests(self, name: str) -> tuple[str, ...]:
+        """Return what tells pytest of the tests of the contract of a formulation; nothing for none."""
+        return (str(ROOT / "tests" / "contract"), "-k", name, "--candidates", self.candidate) if name else ()
+
     def checks(self, name: str) -> Iterator[tuple[str, Callable[[], None]]]:
         """Yield the tests of one formulation, with what they are called."""
         fewer, engine = max(self.draws // 10, 2), self.runner

@@ -51,9 +51,9 @@ PATIENCE = 20.0
 TURNS = 3
 """Formulations whose tests a survivor has to face."""
 OWN = 600.0
-"""Seconds for the tests of a lane's own."""
+"""Seconds for the tests of a lane's own, and for those of the contract."""
 Found = dict[str, Any]
-Checks = list[tuple[str, Callable[[], None]]]
+Checks = list[tuple[str, Callable[[], bool | None]]]
 
 
 def main() -> None:
@@ -155,10 +155,11 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
     limit = PATIENCE + 10 * (time.monotonic() - start) + (120 if lane.name == "numba" else 0)
     for mutant in mutants:
         status, by = one(lambda: fate(lane, mutant, sources[mutant.file], checks), limit)  # noqa: B023
-        if status == SURVIVED:
-            own = any_fails(lane.own_tests(mutant, name))
-            if one(own, OWN) is False:
-                status, by = one(lambda: fate(lane, mutant, sources[mutant.file], [], own), OWN)  # noqa: B023
+        for tests in (lane.own_tests(mutant, name), lane.contract_tests(name)):
+            fails = any_fails(tests)
+            if status == SURVIVED and one(fails, OWN) is False:
+                last = f"tests of {Path(tests[0]).parent.name}", fails
+                status, by = one(lambda: fate(lane, mutant, sources[mutant.file], [last]), OWN)  # noqa: B023
         if status == SURVIVED and (why := why_the_same(mutant.name)):
             status, by = EQUIVALENT, why
         yield judged(mutant, status, by)
@@ -169,10 +170,8 @@ def judged(mutant: Mutant, status: str, by: str = "") -> Found:
     return {"name": mutant.name, "family": family_of(mutant.file), **asdict(mutant), "status": status, "by": by}
 
 
-def fate(
-    lane: Lane, mutant: Mutant, source: str, checks: Checks, own: Callable[[], bool] | None = None
-) -> tuple[str, str]:
-    """Return what becomes of a mutant in this process, and which test did it; `own` comes last and takes longest."""
+def fate(lane: Lane, mutant: Mutant, source: str, checks: Checks) -> tuple[str, str]:
+    """Return what becomes of a mutant in this process, and which test did it; one that returns True has failed."""
     module = module_of(mutant.file)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         if lane.name == "numba":
@@ -188,22 +187,21 @@ def fate(
             return KILLED, f"does not load: {type(error).__name__}"
         for what, check in checks:
             try:
-                check()
+                if check():
+                    return KILLED, what
             except AssertionError:
                 return KILLED, what
             except BaseException as error:
                 return KILLED, f"{what}: {type(error).__name__}"
-        if own is not None and own():
-            return KILLED, lane.own
     return SURVIVED, ""
 
 
 @functools.cache
-def any_fails(files: tuple[str, ...]) -> Callable[[], bool]:
-    """Return what runs tests and says whether any fails."""
+def any_fails(tests: tuple[str, ...]) -> Callable[[], bool]:
+    """Return what runs tests, which pytest is told of, and says whether any fails."""
     # Both plain assertions and no plugin of Hypothesis, which would warn that all has been imported already.
     options = ["-x", "-q", "--assert=plain", *("-p", "no:cacheprovider"), *("-p", "no:hypothesispytest")]
-    return lambda: bool(files) and pytest.main([*options, *files]) == pytest.ExitCode.TESTS_FAILED
+    return lambda: bool(tests) and pytest.main([*options, *tests]) == pytest.ExitCode.TESTS_FAILED
 
 
 def forget_machine_code(folder: str) -> None:
