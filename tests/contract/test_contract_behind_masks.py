@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from attlas_ref.contract.results import flat
+from attlas_ref.records import find
 from attlas_ref.testing import Candidate
 from attlas_ref.testing.behind import fouled, masked_call, masks_of
+from attlas_ref.testing.candidates import reference_candidate
 
 VISIBLE = "what the mask does not hide is read with it: "
 REACHED = {
@@ -48,3 +50,15 @@ def test_what_stands_behind_a_mask_cannot_leak(candidate: Candidate, name: str) 
                 continue
             for result, clean in zip(results, expected, strict=True):
                 np.testing.assert_allclose(result, clean, rtol=1e-12, atol=1e-12, err_msg=f"{strange} in {argument}")
+
+
+@pytest.mark.formulations.with_args(lambda record: "value" in record.takes, because="they take no values")
+def test_a_nan_among_the_values_reaches_what_the_reference_says(candidate: Candidate, name: str) -> None:
+    call, place = masked_call(name), find(name).takes.index("value")
+    values = call.arrays[place]
+    for j in range(values.shape[-2] if hasattr(values, "shape") and values.ndim > 1 else 0):
+        broken = values.copy()
+        broken[..., j, 0] = np.nan
+        spoiled = call.given(*call.arrays[:place], broken, *call.arrays[place + 1 :])
+        for result, expected in zip(flat(spoiled.by(candidate)), flat(spoiled.by(reference_candidate())), strict=True):
+            np.testing.assert_array_equal(np.isnan(result), np.isnan(expected), err_msg=f"row {j}")

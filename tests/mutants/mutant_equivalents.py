@@ -22,6 +22,18 @@ EQUIVALENT: dict[str, str] = {
     "scores = (conditioned @ score_weight + score_bias)[..., None, :]  # (..., 1, n)": (
         "a softmax forgets what all scores have in common"
     ),
+    "accel/attlas/composites/monotonic/reading.py mass_preservation: 1 → 2 in: "
+    "last = places.max(axis=-1, keepdims=True) - 1 if n else -1": "there is no key to be the last",
+    "accel/attlas/composites/pointer/selection.py _without: 2 → 3 in: for _ in range(2):": (
+        "what two projections leave of a direction, a third leaves too"
+    ),
+    "accel/attlas/composites/memory/notes.py tensor_brain_step: False → True in: causal=False,": (
+        "the one query is the last, and sees every key"
+    ),
+    "accel/attlas/composites/variational/score_function.py _of_samples: -1 → 1 in: "
+    "for some in row_blocks(count, math.prod(advantage.shape[:-1]) * n):": "blocks of other sizes hold the same rows",
+    "accel/attlas/numba_cuda/prefix.py : 2 if simulated() else 32 → 2 if not simulated() else 32 in: "
+    "SEGMENT = 2 if simulated() else 32": "segments of another length add up to the same",
     "accel/attlas/composites/shapes.py row_blocks: 1 → 2 in: step = max(1, ENTRIES // max(1, width))": (
         "blocks of other sizes hold the same rows"
     ),

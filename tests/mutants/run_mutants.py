@@ -155,7 +155,7 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
     limit = PATIENCE + 10 * (time.monotonic() - start) + (120 if lane.name == "numba" else 0)
     for mutant in mutants:
         status, by = one(lambda: fate(lane, mutant, sources[mutant.file], checks), limit)  # noqa: B023
-        for tests in (lane.own_tests(mutant, name), lane.contract_tests(name)):
+        for tests in filter(None, (lane.own_tests(mutant, name), lane.contract_tests(name))):
             fails = any_fails(tests)
             if status == SURVIVED and one(fails, OWN) is False:
                 last = f"tests of {Path(tests[0]).parent.name}", fails
@@ -201,7 +201,7 @@ def any_fails(tests: tuple[str, ...]) -> Callable[[], bool]:
     """Return what runs tests, which pytest is told of, and says whether any fails."""
     # Both plain assertions and no plugin of Hypothesis, which would warn that all has been imported already.
     options = ["-x", "-q", "--assert=plain", *("-p", "no:cacheprovider"), *("-p", "no:hypothesispytest")]
-    return lambda: bool(tests) and pytest.main([*options, *tests]) == pytest.ExitCode.TESTS_FAILED
+    return lambda: pytest.main([*options, *tests]) == pytest.ExitCode.TESTS_FAILED
 
 
 def forget_machine_code(folder: str) -> None:

@@ -98,6 +98,11 @@ def test_what_cannot_be_selected_is_refused() -> None:
             function(np.concatenate([features[:, :3], features[:, :1]], axis=1), target, k=4)
         with pytest.raises(ValueError, match=f"{name}: features has a column of zeros"):
             function(features * [1, 0, 1, 1], target, k=1)
+        for strange in (np.nan, np.inf):  # a pseudoinverse of an infinity may never come
+            with pytest.raises(ValueError, match=f"{name}: features holds a NaN or an infinity"):
+                function(np.where(features == features[1, 2], strange, features), target, k=1)
+            with pytest.raises(ValueError, match=f"{name}: target holds a NaN or an infinity"):
+                function(features, np.where(target == target[2], strange, target), k=1)
     with pytest.raises(TypeError, match="sequential_attention_weights: selected has dtype int64; it needs booleans"):
         sequential_attention_weights(target, np.zeros(5, dtype=int))
 

@@ -57,7 +57,7 @@ def orthogonal_matching_pursuit(
     Raises
     ------
     ValueError
-        If shapes disagree, k is below 1 or above the rank, or a column is all zeros.
+        If shapes disagree, k is below 1 or above the rank, a column is all zeros, or a number is not finite.
     TypeError
         If an array is complex, an object or text.
 

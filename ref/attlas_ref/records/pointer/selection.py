@@ -28,8 +28,11 @@ def _features_are_independent_enough(function: str, values: dict[str, Any]) -> N
     least = min(features.shape[-2:])
     if k > least:
         raise ValueError(f"{function}: k is {k}; it needs at most min(N, d) = {least}")
-    if not features.size or not np.isfinite(features).all():
-        return  # what a NaN reaches is no number either
+    for name in ("features", "target"):
+        if not np.isfinite(np.asarray(host(values[name])).astype(np.float64)).all():
+            raise ValueError(f"{function}: {name} holds a NaN or an infinity; a choice needs finite numbers")
+    if not features.size:
+        return
     if bool((features == 0).all(axis=-2).any()):
         raise ValueError(f"{function}: features has a column of zeros; it needs columns of length 1")
     rank = int(np.linalg.matrix_rank(features).min())
