@@ -74,7 +74,7 @@ def test_a_query_that_sees_nothing_gets_zeros(candidate: Candidate, name: str, c
     assert output[..., 3, :].all()
 
 
-def test_a_partial_of_nothing_is_finished_with_zeros(candidate: Candidate) -> None:
+def test_finish_attention_partial_gives_zeros_for_nothing(candidate: Candidate) -> None:
     nothing = np.full((2, 3), -np.inf), np.zeros((2, 3)), np.zeros((2, 3, 4))
     assert not candidate("finish_attention_partial", nothing).any()
     merged = candidate("merge_attention_partials", nothing, nothing)

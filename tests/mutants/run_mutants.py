@@ -158,7 +158,7 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
         for tests in filter(None, (lane.own_tests(mutant, name), lane.contract_tests(name))):
             fails = any_fails(tests)
             if status == SURVIVED and one(fails, OWN) is False:
-                last = f"tests of {Path(tests[0]).parent.name}", fails
+                last = f"tests/{Path(tests[0]).relative_to(ROOT / 'tests').parts[0]}", fails
                 status, by = one(lambda: fate(lane, mutant, sources[mutant.file], [last]), OWN)  # noqa: B023
         if status == SURVIVED and (why := why_the_same(mutant.name)):
             status, by = EQUIVALENT, why
