@@ -112,6 +112,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "test_numba_cuda_simulator.py",
         "test_numba_cuda_pairs.py",
         "test_numba_cuda_plans.py",
+        "test_numba_cuda_structured.py",
         "test_numba_cuda_tuples.py",
         "test_numba_cuda_variational.py",
         "test_numba_cuda_polynomials.py",

@@ -12,13 +12,14 @@ from calls_of_polynomials import (
     check_many_chunks,
 )
 
+from attlas.bounds import largest_mean_square
 from attlas.dispatch import call_on
 from attlas.engines import TABLE, simulated
 
 if not simulated():
     pytest.skip("needs Numba's CUDA simulator: set NUMBA_ENABLE_CUDASIM=1", allow_module_level=True)
 
-from attlas.numba_cuda.kronecker import chunks, factorized, fastmax
+from attlas.numba_cuda.kronecker import chunks, factorized, fastmax, lowrank
 
 CAUSAL = pytest.mark.parametrize("causal", [False, True])
 EACH, SHARED = slice(1, 2), slice(2, 3)
@@ -74,3 +75,19 @@ def test_an_approximation_whose_bound_says_nothing_is_told() -> None:
     query, key = np.full((2, 4), 3.0), np.full((5, 4), 3.0)
     with pytest.warns(RuntimeWarning, match=r"^tensor_attention_lowrank: scores reach .* degree 2 "):
         computed("tensor_attention_lowrank", query, (key, key), (key, key), degree=2)
+
+
+def test_one_strange_number_is_found() -> None:
+    first, second = np.ones((40, 3), np.float32), np.ones((2, 5), np.float32)
+    assert chunks.all_finite([first, second])
+    for strange in (np.nan, np.inf):
+        for array in (first, second):
+            array[-1, -1] = strange
+            assert not chunks.all_finite([first, second])
+            array[-1, -1] = 1
+
+
+def test_the_mean_square_of_scores_is_that_of_the_host() -> None:
+    rng = np.random.default_rng(3)
+    query, keys = rng.normal(size=(2, 5, 3)), tuple(rng.normal(size=(n, 3)) for n in (4, 6))
+    np.testing.assert_allclose(lowrank._largest_mean_square(query, keys), largest_mean_square(query, keys))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from views_on_a_gpu import assert_views_are_read
 
+import attlas_ref
 from attlas.dispatch import call_on
 from attlas.engines import TABLE, simulated
 from attlas_ref.testing.budget import assert_within_budget, high_and_lows
@@ -171,6 +172,15 @@ def test_many_samples_of_one_chain_share_its_weights() -> None:
         paths = computed("linear_chain_sample", unary, pairwise, uniform=uniform)
         for draw, path in zip(uniform[:5], paths, strict=False):
             np.testing.assert_array_equal(computed("linear_chain_sample", unary, pairwise, uniform=draw), path)
+
+
+@DTYPES
+def test_samples_of_large_potentials_are_those_of_the_reference(dtype: Any) -> None:
+    rng = np.random.default_rng(11)
+    unary, pairwise = ((1000 * rng.normal(size=shape)).astype(dtype) for shape in ((6, 3), (5, 3, 3)))
+    uniform = rng.random((4, 6)).astype(dtype)
+    expected = attlas_ref.linear_chain_sample(unary, pairwise, uniform=uniform)
+    np.testing.assert_array_equal(computed("linear_chain_sample", unary, pairwise, uniform=uniform), expected)
 
 
 def test_impossible_chains_say_so() -> None:
