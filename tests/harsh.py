@@ -26,13 +26,12 @@ def poison_empty(set_: Set) -> None:
 
 def shrink_blocks(set_: Set, candidates: Collection[str], on_the_cpu: bool = True) -> None:
     """Make the blocks of the candidates small."""
-    from attlas.composites import shapes
-
-    set_(shapes, "ENTRIES", 16)
     if "cupy-as-numpy" in candidates:
+        from attlas.composites import shapes
         from attlas.cupy_gpu import tile
         from attlas.cupy_gpu.kronecker import factorized, fastmax
 
+        set_(shapes, "ENTRIES", 16)
         set_(factorized, "CHUNK", 2)
         set_(fastmax, "GAIN", 3)
         set_(tile, "ROWS", 4)
