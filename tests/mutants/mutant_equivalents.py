@@ -25,7 +25,7 @@ EQUIVALENT: dict[str, str] = {
     "accel/attlas/composites/monotonic/reading.py mass_preservation: 1 → 2 in: "
     "last = places.max(axis=-1, keepdims=True) - 1 if n else -1": "there is no key to be the last",
     "accel/attlas/composites/pointer/selection.py _without: 2 → 3 in: for _ in range(2):": (
-        "what two projections leave of a direction, a third leaves too"
+        "what two projections leave, a third changes by a rounding at most"
     ),
     "accel/attlas/composites/memory/notes.py tensor_brain_step: False → True in: causal=False,": (
         "the one query is the last, and sees every key"

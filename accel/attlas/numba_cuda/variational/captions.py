@@ -100,7 +100,7 @@ def show_attend_attention(
         passing = Assembly(tuple(batch), count, gates, dtype).put(opened_where_seen, logits, total).matrix
         output = Assembly(tuple(batch), count, width, dtype).put(product, passing, output).matrix
         if return_gate:
-            gate = Assembly(tuple(leading), count, shape_of(w_gate)[-1], dtype).put(opened, logits).matrix
+            gate = Assembly(tuple(leading), count, gates, dtype).put(opened, logits).matrix
     if return_gate:
         return GatedResult(output, gate) if weights is None else GatedWeightsResult(output, weights, gate)
     return output if weights is None else AttentionResult(output, weights)

@@ -24,12 +24,13 @@ COUNT = Integer(low=1, draw=(1, 4))
 
 
 def _features_are_independent_enough(function: str, values: dict[str, Any]) -> None:
-    features, k = np.asarray(host(values["features"])).astype(np.float64), values["k"]
+    arrays = {name: np.asarray(host(values[name])).astype(np.float64) for name in ("features", "target")}
+    features, k = arrays["features"], values["k"]
     least = min(features.shape[-2:])
     if k > least:
         raise ValueError(f"{function}: k is {k}; it needs at most min(N, d) = {least}")
-    for name in ("features", "target"):
-        if not np.isfinite(np.asarray(host(values[name])).astype(np.float64)).all():
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
             raise ValueError(f"{function}: {name} holds a NaN or an infinity; a choice needs finite numbers")
     if not features.size:
         return
