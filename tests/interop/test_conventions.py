@@ -5,7 +5,7 @@ from typing import Any
 import cells_of_masks  # noqa: F401  (fills the registry)
 import cells_of_numbers  # noqa: F401
 import pytest
-from convention_checks import CHECKS
+from convention_checks import CHECKS, RNG  # noqa: F401  (a generator under this name starts anew for each test)
 
 from attlas.interop import CONVENTIONS, LIBRARIES
 
