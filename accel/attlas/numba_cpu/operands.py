@@ -44,13 +44,14 @@ class Laid(NamedTuple):
     address: int
     """Of its lowest entry."""
     places: Array
+    places_address: int
     row: int
     column: int
 
     @property
     def entries(self) -> tuple[int, int, int, int]:
         """Its entries in the table of operands: those of a `Matrix`."""
-        return self.address, address_of(self.places), self.row, self.column
+        return self.address, self.places_address, self.row, self.column
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def lay_out(
             bias = None
     given = {"query": query, "key": key, "value": value, "gradient": gradient, "bias": bias, "extra": extra}
     given["mask"] = mask
-    nothing = _nothing(math.prod(batch))
+    nothing = laid_nothing(math.prod(batch))
     matrices = {name: nothing if array is None else lay(array, batch) for name, array in given.items()}
     hides = mask is not None or diagonal is not None or selects
     size = Sizes(
@@ -152,13 +153,30 @@ def lay(array: Array, batch: tuple[int, ...]) -> Laid:
     """Lay one array out."""
     if array.ndim < 2:
         array = array.reshape((1,) * (2 - array.ndim) + array.shape)
-    layout = layout_of(array.shape, array.strides, array.itemsize, batch) if array.flags.aligned else None
-    if layout is None:
+    find = _where if math.prod(batch) <= REMEMBERED_MEMBERS else _where.__wrapped__
+    found = find(array.shape, array.strides, array.itemsize, batch) if array.flags.aligned else None
+    if found is None:
         array = array.copy()
-        layout = layout_of(array.shape, array.strides, array.itemsize, batch)
-        assert layout is not None
-    address = address_of(array) + layout.lowest * array.itemsize
-    return Laid(array, address, layout.offsets, layout.row, layout.column)
+        found = find(array.shape, array.strides, array.itemsize, batch)
+        assert found is not None
+    lowest, *places = found
+    return Laid(array, address_of(array) + lowest, *places)
+
+
+REMEMBERED_MEMBERS = 1024
+"""Of a batch; the places of more are found anew by every call, so that not much memory is kept."""
+
+
+@lru_cache(maxsize=256)
+def _where(
+    shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, batch: tuple[int, ...]
+) -> tuple[int, Array, int, int, int] | None:
+    """Where an array stands: its lowest entry in bytes from the first, then what `Laid` holds behind the address."""
+    layout = layout_of(shape, strides, itemsize, batch)
+    if layout is None:
+        return None
+    layout.offsets.flags.writeable = False
+    return layout.lowest * itemsize, layout.offsets, address_of(layout.offsets), layout.row, layout.column
 
 
 def lean(array: Array) -> Array:
@@ -169,9 +187,10 @@ def lean(array: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _nothing(members: int) -> Laid:
+def laid_nothing(members: int) -> Laid:
     """What stands in the table for an array that is not there."""
-    return Laid(np.empty((0, 0)), 0, np.zeros(members, dtype=np.int64), 0, 0)
+    places = np.zeros(members, dtype=np.int64)
+    return Laid(np.empty((0, 0)), 0, places, address_of(places), 0, 0)
 
 
 def address_of(array: Array) -> int:
@@ -200,9 +219,17 @@ class Pieces:
     """
 
     def __init__(self, counts: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        *starts, end = accumulate((-(-count * dtype.itemsize // LINE) * LINE for count in counts), initial=0)
-        self.memory = empty_in_line((end,), np.dtype(np.uint8))
-        self.table = np.array(starts, dtype=np.int64) + address_of(self.memory)
+        starts, end = _starts(counts, dtype.itemsize)
+        self.memory = np.empty(end + LINE, dtype=np.uint8)
+        address = address_of(self.memory)
+        self.table = starts + (address + -address % LINE)
+
+
+@lru_cache(maxsize=256)
+def _starts(counts: tuple[int, ...], itemsize: int) -> tuple[Array, int]:
+    """Where pieces of so many numbers begin, and where the last ends, in bytes."""
+    *starts, end = accumulate((-(-count * itemsize // LINE) * LINE for count in counts), initial=0)
+    return np.array(starts, dtype=np.int64), end
 
 
 class Workspace(Pieces):
@@ -221,29 +248,35 @@ class Workspace(Pieces):
         heads: int = 1,
         own: tuple[int, ...] = (),
     ) -> None:
-        lanes = -(-size.queries // size.width) * size.width
-        tile = (size.keys if rows is None else rows) * lanes
-        counts = Scratch(
-            packed=heads * size.d * lanes,
-            scores=tile,
-            bias=size.keys * lanes if size.has_bias else 0,
-            sums=heads * size.e * lanes,
-            packed_gradient=size.e * lanes,
-            slopes=tile,
-            grads=size.d * lanes,
-            maximum=heads * lanes,
-            total=heads * lanes,
-            before=lanes,
-            mean=lanes,
-            estimate=lanes,
-            shift=lanes,
-            rescale=lanes,
-            line=lanes,
-            lane_squares=lanes,
-            row_squares=size.keys,
-            visible=tile,
-        )
-        super().__init__((*counts, *(rows * lanes for rows in own)), dtype)
+        super().__init__(_counts(size, rows, heads, own), dtype)
+
+
+@lru_cache(maxsize=256)
+def _counts(size: Sizes, rows: int | None, heads: int, own: tuple[int, ...]) -> tuple[int, ...]:
+    """How many numbers each piece of a workspace holds."""
+    lanes = -(-size.queries // size.width) * size.width
+    tile = (size.keys if rows is None else rows) * lanes
+    counts = Scratch(
+        packed=heads * size.d * lanes,
+        scores=tile,
+        bias=size.keys * lanes if size.has_bias else 0,
+        sums=heads * size.e * lanes,
+        packed_gradient=size.e * lanes,
+        slopes=tile,
+        grads=size.d * lanes,
+        maximum=heads * lanes,
+        total=heads * lanes,
+        before=lanes,
+        mean=lanes,
+        estimate=lanes,
+        shift=lanes,
+        rescale=lanes,
+        line=lanes,
+        lane_squares=lanes,
+        row_squares=size.keys,
+        visible=tile,
+    )
+    return (*counts, *(rows * lanes for rows in own))
 
 
 def over_queries(problem: Problem, kernel: Any, *results: Array | None, together: int = 1, **options: Any) -> None:
@@ -328,4 +361,4 @@ def _bias_of(problem: Problem, bias: Array, group: int, together: int, first: in
     laid = lay(np.array(own, dtype=problem.dtype, order="C"), (together,))
     places = np.zeros(problem.members, dtype=np.int64)
     places[group * together : (group + 1) * together] = laid.places - (0 if stretched else first * laid.row)
-    return laid._replace(places=places)
+    return laid._replace(places=places, places_address=address_of(places))

@@ -150,20 +150,18 @@ def _tile(rows: int, vectors: int, accumulate: bool, add: Callable[..., Any] = _
     return tile
 
 
-_ROWS, _VECTORS, _NARROW = HOST.rows, HOST.vectors, HOST.narrow
+_ROWS, _NARROW = HOST.rows, HOST.narrow
 
 
-def tiles(accumulate: bool, add: Callable[..., Any] = _multiply_add) -> tuple[Any, ...]:
-    """Make the tiles of one operation: full and narrow ones, and those of a single row."""
-    shapes = ((HOST.rows, HOST.vectors), (1, HOST.vectors), (HOST.narrow, 1), (1, 1))
-    return tuple(_tile(rows, vectors, accumulate, add) for rows, vectors in shapes)
-
-
-def cover(full: Any, full_row: Any, narrow: Any, narrow_row: Any) -> Callable[..., None]:
-    """Cover rows × lanes of `out` with tiles."""
+def covering(
+    accumulate: bool, add: Callable[..., Any] = _multiply_add, vectors: int = HOST.vectors
+) -> Callable[..., None]:
+    """Cover rows × lanes of `out` with the tiles of one operation, so many vectors wide where there is room."""
+    shapes = ((_ROWS, vectors), (1, vectors), (_NARROW, 1), (1, 1))
+    full, full_row, narrow, narrow_row = (_tile(*shape, accumulate, add) for shape in shapes)
 
     def product(out, x, matrix, y_at, y_row, y_step, rows, steps, lanes, width, rescale):
-        y, wide = matrix.memory, width * _VECTORS
+        y, wide = matrix.memory, width * vectors
         lane = 0
         while lane + wide <= lanes:
             row = 0
@@ -191,10 +189,13 @@ def cover(full: Any, full_row: Any, narrow: Any, narrow_row: Any) -> Callable[..
     return product
 
 
-multiply: Any = part(cover(*tiles(accumulate=False)), of="multiply")
+multiply: Any = part(covering(accumulate=False), of="multiply")
 """multiply(out, x, matrix, y_at, y_row, y_step, rows, steps, lanes, width, rescale): out (rows, lanes) =
 y (rows, steps) times x (steps, lanes); y is the memory of a matrix from `y_at` on, with two
 strides. `rescale` is not read."""
 
-multiply_add: Any = part(cover(*tiles(accumulate=True)), of="multiply_add")
+multiply_add: Any = part(covering(accumulate=True), of="multiply_add")
 """The same with out = out · rescale + the product, rescale (lanes,)."""
+
+multiply_add_rows: Any = part(covering(accumulate=True, vectors=min(HOST.vectors, 4)), of="multiply_add_rows")
+"""The same where lanes are the columns of a row, often 64 of them."""

@@ -18,8 +18,8 @@ class Shapes:
     def add(self, name: str, shape: tuple[int, ...], core: Core) -> None:
         """Learn the letters of an array's core and its leading axes."""
         self.shapes[name] = shape
-        need = f"(..., {', '.join(core)})" if core else "(...)"
         if len(shape) < len(core):
+            need = f"(..., {', '.join(core)})"
             raise ValueError(f"{self.function}: {name} has shape {shape}; it needs at least {len(core)} axes {need}")
         split = len(shape) - len(core)
         for axis, (letter, size) in enumerate(zip(core, shape[split:], strict=True)):

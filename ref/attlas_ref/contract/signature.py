@@ -86,6 +86,8 @@ def size_of(letter: str, sizes: Mapping[str, int]) -> int | None:
     >>> size_of("n-1", {"n": 4}), size_of("n-1", {"n": 0})
     (3, 0)
     """
+    if letter.isidentifier():  # the usual one
+        return sizes.get(letter)
     letter, _, less = letter.partition("-")
     if "*" in letter:
         factors = [size_of(factor, sizes) for factor in letter.split("*")]

@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 from ..compile import part
 from ..operands import Array, lean
 from ..pointers import Matrix
-from ..vector import cover, tiles
+from ..vector import covering
 
 
 def pack_bits(addresses: Array) -> Array:
@@ -65,7 +65,7 @@ def _add_differing_bits(builder: Any, y: Any, x: Any, total: Any) -> Any:
     return builder.add(builder.call(count, [builder.xor(y, x)]), total)
 
 
-_tiled: Any = part(cover(*tiles(accumulate=False, add=_add_differing_bits)), of="hamming")
+_tiled: Any = part(covering(accumulate=False, add=_add_differing_bits), of="hamming")
 
 
 def _distances(scratch, matrix, at, rows, words, lanes, width):

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..blocks import fill
 from ..compile import part
-from ..operands import Array, Laid, lay
+from ..operands import Array, Laid, laid_nothing, lay
 from ..real import Real
 
 BLOCKS = 16
@@ -38,9 +38,7 @@ def rows_per_block(m: int) -> int:
 
 def laid_mask(mask: Array | None, batch: tuple[int, ...]) -> Laid:
     """Lay a mask out; address 0 if there is none."""
-    if mask is None:
-        return Laid(np.empty((0, 0)), 0, np.zeros(math.prod(batch), dtype=np.int64), 0, 0)
-    return lay(mask, batch)
+    return laid_nothing(math.prod(batch)) if mask is None else lay(mask, batch)
 
 
 class Parts(NamedTuple):
