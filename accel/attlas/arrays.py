@@ -89,7 +89,8 @@ class NumPyArrays(Kind):
         return array.astype(dtype, copy=False)
 
     def receive(self, array: Any, dtype: str | None = None, device: Any = None) -> Any:
-        array = owner(array).download(array)
+        if type(array) is not np.ndarray:
+            array = owner(array).download(array)
         return array if dtype is None else array.astype(_numpy_dtype(dtype), copy=False)
 
 
@@ -270,6 +271,8 @@ KINDS: dict[str, Kind] = {
 
 def kind_of(array: Any) -> Kind | None:
     """Return the kind of an array, or None if no kind owns it."""
+    if type(array) is np.ndarray:  # the usual one
+        return KINDS["numpy"]
     for kind in KINDS.values():
         if kind.owns(array):
             return kind

@@ -7,7 +7,7 @@ are part of the contract: they name the function, the argument, what came, and w
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -236,8 +236,7 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
 
 def _count_parts(record: "Record", values: Mapping[str, Any]) -> int | None:
     """How many arrays the tuples of any length have, which is the same for all; None if there are no such tuples."""
-    inputs = zip(record.form.arrays, parse_signature(record.signature).inputs, strict=True)
-    tuples = {name: values[name] for name, entry in inputs if is_open(entry)}
+    tuples = {name: values[name] for name in _tuples_of(record.signature, record.form.arrays)}
     first = next(iter(tuples), "")
     for name, value in tuples.items():
         if not isinstance(value, tuple):
@@ -249,6 +248,12 @@ def _count_parts(record: "Record", values: Mapping[str, Any]) -> int | None:
                 f"{record.name}: {name} has {len(value)} arrays and {first} has {len(tuples[first])}; they need as many"
             )
     return len(tuples[first]) if tuples else None
+
+
+@cache
+def _tuples_of(signature: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Which arguments are tuples of any length."""
+    return tuple(name for name, entry in zip(names, parse_signature(signature).inputs, strict=True) if is_open(entry))
 
 
 def _without_a_row(function: str, name: str, value: Any, other: Any) -> Any:

@@ -118,24 +118,18 @@ def _refined(
 
 
 def _layer_norm(xp: Any, x: Any, gain: Any, bias: Any) -> Any:
-    centered, spread = _centered(xp, x)
-    return gain * centered / spread + bias
-
-
-def _centered(xp: Any, x: Any) -> tuple[Any, Any]:
-    """Return rows of mean 0, and by what they are divided to have variance 1, (..., 1)."""
-    width = max(x.shape[-1], 1)
-    centered = x - x.sum(axis=-1)[..., None] / width
-    variance = (centered * centered).sum(axis=-1)[..., None] / width
-    return centered, xp.sqrt(variance + 1e-5)
+    return gain * _normalized_with_ones(xp, x)[..., :-1] + bias
 
 
 def _normalized_with_ones(xp: Any, x: Any) -> Any:
-    """Return rows of mean 0 and variance 1, and a 1 behind each."""
-    centered, spread = _centered(xp, x)
+    """Return rows of mean 0 and variance 1, and a 1 behind each; computed in place, for there may be many."""
+    width = max(x.shape[-1], 1)
     rows = xp.empty((*x.shape[:-1], x.shape[-1] + 1), dtype=x.dtype)
-    rows[..., :-1] = centered / spread
     rows[..., -1] = 1
+    normalized = rows[..., :-1]
+    normalized[...] = x
+    normalized -= x.sum(axis=-1)[..., None] / width
+    normalized /= xp.sqrt(xp.vecdot(normalized, normalized)[..., None] / width + 1e-5)
     return rows
 
 
