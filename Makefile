@@ -30,8 +30,8 @@ test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-simulator: $(DEV)  ## Run the tests of the CUDA engine in Numba's simulator
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+simulator: $(DEV)  ## Run all tests of the CUDA engine in the simulator (hours), of which `make test` runs a sample
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --whole
 
 doctest: $(DEV)  ## Run the examples in the docstrings
 	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules --doctest-ignore-import-errors ref accel
@@ -66,7 +66,7 @@ bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes
 large: $(DEV)  ## Measure interrupts, leaks, calls with a million tokens and growth; write docs/benchmarks/promises.json
 	$(BIN)/python docs/measure_promises.py
 
-thorough: $(DEV)  ## The tests of `make test` with five times the draws, every kernel for every generation of GPUs
+thorough: $(DEV)  ## The tests of `make test` with ten times the draws, every kernel for every generation of GPUs
 	ATTLAS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 fuzz: $(DEV)  ## Draw random cases for SECONDS on each of CANDIDATES; keep what fails as a test, write the figures

@@ -159,8 +159,7 @@ def lay(array: Array, batch: tuple[int, ...]) -> Laid:
         array = array.copy()
         found = find(array.shape, array.strides, array.itemsize, batch)
         assert found is not None
-    lowest, *places = found
-    return Laid(array, address_of(array) + lowest, *places)
+    return Laid(array, address_of(array) + found[0], *found[1:])
 
 
 REMEMBERED_MEMBERS = 1024
