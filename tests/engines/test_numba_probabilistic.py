@@ -210,18 +210,18 @@ def test_a_unit_far_from_all_queries_moves_to_the_nearest(dtype: str, far: float
 
 @dtypes
 def test_slots_share_many_inputs(dtype: str) -> None:
-    slots, inputs, value = normal(9, (2, 7, 16), (2, 5000, 16), (2, 5000, 8), dtype=dtype)
+    slots, inputs, value = normal(9, (2, 7, 16), (2, 5000, 16), (2, 5000, 70), dtype=dtype)
     in_budget("competitive_attention", slots, inputs, value, eps=1e-3)
 
 
 @dtypes
-@pytest.mark.parametrize("m", [1, 4, 5, 8, 9, 17, 96, 97])
-def test_competitors_fill_half_a_vector_or_many(m: int, dtype: str) -> None:
+@pytest.mark.parametrize("m", [1, 4, 5, 8, 9, 17, 96, 128, 129])
+def test_competitors_are_one_block_or_many(m: int, dtype: str) -> None:
     # Keys beyond a chunk, a block and a vector; the widths are no multiple of a tile.
-    query, key, value = normal(30, (2, m, 5), (2, 512 + 128 + 3, 5), (643, 9), dtype=dtype)
-    mask = np.random.default_rng(31).random((2, m, 643)) < 0.6
-    mask[0, 0], mask[..., 600:] = False, False
-    key[:, 640], value[-1], value[5, 0] = np.nan, np.nan, np.inf
+    query, key, value = normal(30, (2, m, 5), (2, 899, 5), (899, 9), dtype=dtype)
+    mask = np.random.default_rng(31).random((2, m, 899)) < 0.6
+    mask[0, 0], mask[..., 850:] = False, False
+    key[:, 890], value[-1], value[5, 0] = np.nan, np.nan, np.inf
     mask[:, 0, 5] = False
     in_budget("competitive_attention", query, key, value, eps=1e-3, mask=mask)
     in_budget("competitive_attention", query, key[:, ::2], value[::2, ::-1], bias=query[0, :, :1], mask=mask[..., ::2])

@@ -1,6 +1,6 @@
 """`make test-gpu`: what only a GPU can show, and a record of it with the GPU's name in `docs/benchmarks/gpu/`.
 
-The drawn tests on the engines of the GPU, with five times the draws and sizes up to 257; one case of each kernel under
+The drawn tests on the engines of the GPU, with ten times the draws and sizes up to 257; one case of each kernel under
 NVIDIA's compute-sanitizer, which looks for reads and writes out of bounds (memcheck) and for threads that do not wait
 for each other (racecheck); the benchmark of all formulations. It ends with the first step that fails.
 """

@@ -31,6 +31,9 @@ LINE = 64
 WORTH_A_THREAD = 2**21
 """Multiply-adds below which handing work to another thread costs more than it saves."""
 
+REMEMBERED_MEMBERS = 1024
+"""Of a batch; the places of more are found anew by every call, so that not much memory is kept."""
+
 
 ORDER = ("query", "key", "value", "gradient", "bias", "extra", "mask")
 """Of the matrices in the table of operands."""
@@ -160,10 +163,6 @@ def lay(array: Array, batch: tuple[int, ...]) -> Laid:
         found = find(array.shape, array.strides, array.itemsize, batch)
         assert found is not None
     return Laid(array, address_of(array) + found[0], *found[1:])
-
-
-REMEMBERED_MEMBERS = 1024
-"""Of a batch; the places of more are found anew by every call, so that not much memory is kept."""
 
 
 @lru_cache(maxsize=256)

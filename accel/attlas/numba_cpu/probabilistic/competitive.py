@@ -29,6 +29,7 @@ __all__ = ["competitive_attention"]
 OWN = len(Scratch._fields)
 
 BLOCKS_PER_CHUNK = 8
+"""Some hundred keys: a few thousand are work for several threads."""
 
 
 def build_competitive(real: Real) -> Kernels:
@@ -114,9 +115,8 @@ def build_together(real: Real) -> Any:
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
         sums, totals, size, value = reals(results[0]), reals(results[1]), operands.size, operands.extra
         e, width, padded, per_chunk = results[2], results[3], results[4], results[5]
-        values, sum_of, ones = (
-            reals(scratch_table[OWN]), reals(scratch_table[OWN + 1]), reals(scratch_table[OWN + 2])
-        )  # fmt: skip
+        values, sum_of = reals(scratch_table[OWN]), reals(scratch_table[OWN + 1])
+        ones = reals(scratch_table[OWN + 2])
         tile, rows = scratch.scores, size.n
         blocks = (size.m + size.queries - 1) // size.queries
         chunks = (blocks + per_chunk - 1) // per_chunk
