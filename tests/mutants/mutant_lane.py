@@ -38,7 +38,7 @@ class Lane:
     candidate: str
     """Who runs the mutants."""
     draws: int
-    """Calls that are compared with the reference, a tenth as many for each law: as in every run of the tests."""
+    """Calls that are compared with the reference, a tenth as many for each law."""
     function: Callable[[Record], Any]
     """What the engine runs for a formulation."""
     own: str
