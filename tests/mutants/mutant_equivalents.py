@@ -84,6 +84,31 @@ EQUIVALENT: dict[str, str] = {
     "return (a - b).sum(axis=-1)  # there is one distribution over nothing": "the last axis is empty there",
     "accel/attlas/numba_cpu/memory/depthwise.py build_ffnified: fill(value_taps, shape.r * shape.s * lanes, zero) → "
     "(nothing) in: fill(value_taps, shape.r * shape.s * lanes, zero)": "what stands in padded lanes is never read back",
+    "accel/attlas/numba_cpu/normalizers.py build_relu: score <= zero → score < zero in: "
+    "positive = zero if score <= zero else score  # a NaN stays": "where the score is 0, it is what stands for it",
+    "accel/attlas/numba_cuda/monotonic/segments.py segment_alignment: 1 → 2 in: "
+    "launch(follow, 1, alone, rows, columns, -1, field, pointers, counts, path, log_partition)": (
+        "all threads but the first have nothing to do"
+    ),
+    "accel/attlas/numba_cuda/monotonic/segments.py build_cover: 0 → 1 in: chosen = 0": (
+        "the first candidate is never below what nothing is worth, so it is chosen"
+    ),
+    "accel/attlas/numba_cuda/pointer/distribution.py build_normalize: 1 → 2 in: "
+    "zero, one, lowest, infinity = real(0), real(1), real(-math.inf), real(math.inf)": "0 divided by 2 is 0 as well",
+    "accel/attlas/numba_cuda/variational/captions.py visual_sentinel_attention: 1.0 → 2.0 in: "
+    "attention = Attention(additive, words, regions, features, mask=mask, bias=None, scale=1.0, extra=as_row(w_score))": (
+        "additive scores are not scaled"
+    ),
+    "accel/attlas/numba_cuda/variational/captions.py build_join: 0 → 1 in: "
+    "its = entry(asked, layout, TOLD, batch, i, 0)": "the step between columns is 0 where there is one",
+    "accel/attlas/numba_cuda/variational/captions.py build_join: if c == 0: factors[row] = own / divisor → "
+    "if not c == 0: factors[row] = own / divisor in: if c == 0:": "whichever thread of a row writes, it writes the same",
+    "accel/attlas/numba_cuda/kronecker/chunks.py chunk_of: "
+    "CHUNK if order > HIGHEST else max(CHUNK, count_monomials(d, order)) → "
+    "CHUNK if not order > HIGHEST else max(CHUNK, count_monomials(d, order)) in: "
+    "return CHUNK if order > HIGHEST else max(CHUNK, count_monomials(d, order))": (
+        "chunks of another size add up to the same"
+    ),
 }
 
 

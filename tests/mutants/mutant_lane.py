@@ -94,6 +94,19 @@ class Lane:
             ),
         )
 
+    def last_tests(self, mutant: Mutant, name: str) -> Iterator[tuple[str, ...]]:
+        """Yield what tells pytest of tests that a survivor has to face.
+
+        In the simulator all that name a formulation come first: of its tests each run takes but a sample.
+        """
+        own = self.own_tests(mutant, name)
+        if own and name and SIMULATED:
+            yield (*own, "--whole", "-k", name)
+        if own:
+            yield own
+        if name:
+            yield (str(ROOT / "tests" / "contract"), "-k", name, "--candidates", self.candidate)
+
     def own_tests(self, mutant: Mutant, name: str = "") -> tuple[str, ...]:
         """Return the files of the lane's own tests, those that name a formulation or what is mutated.
 
@@ -103,10 +116,6 @@ class Lane:
         names = {name, mutant.owner} & {name, *public} - {""} if name else set(public)
         words = re.compile(rf"\b({'|'.join(sorted(names)) or '(?!)'})\b")
         return tuple(str(path) for path in sorted(ROOT.glob(self.own)) if words.search(with_helpers(path)))
-
-    def contract_tests(self, name: str) -> tuple[str, ...]:
-        """Return what tells pytest of the tests of the contract of a formulation; nothing for none."""
-        return (str(ROOT / "tests" / "contract"), "-k", name, "--candidates", self.candidate) if name else ()
 
     def checks(self, name: str) -> Iterator[tuple[str, Callable[[], None]]]:
         """Yield the tests of one formulation, with what they are called."""

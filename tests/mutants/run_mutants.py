@@ -155,7 +155,7 @@ def bench(lane: Lane, name: str, mutants: list[Mutant]) -> Iterator[Found]:
     limit = PATIENCE + 10 * (time.monotonic() - start) + (120 if lane.name == "numba" else 0)
     for mutant in mutants:
         status, by = one(lambda: fate(lane, mutant, sources[mutant.file], checks), limit)  # noqa: B023
-        for tests in filter(None, (lane.own_tests(mutant, name), lane.contract_tests(name))):
+        for tests in lane.last_tests(mutant, name):
             fails = any_fails(tests)
             if status == SURVIVED and one(fails, OWN) is False:
                 last = f"tests/{Path(tests[0]).relative_to(ROOT / 'tests').parts[0]}", fails

@@ -29,9 +29,10 @@ from typing import Any
 import llvmlite
 import llvmlite.binding
 import numba
-from numba import types
+from numba import _dynfunc, types
 from numba.core import serialize
 from numba.core.caching import _Cache
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, CompileResult, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
@@ -63,29 +64,72 @@ class _WideLowering(BaseNativeLowering):
         return _WideLower
 
 
-class _Compiler(CompilerBase):
-    """Numba's, but for the last step."""
+class _LinkedLibrary(JITCodeLibrary):
+    """Code that other code is linked with.
 
-    def define_pipelines(self) -> list[Any]:
-        """Take the usual passes."""
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [
-            (_WideLowering, text) if step is NativeLowering else (step, text) for step, text in passes.passes
-        ]
-        return [passes]
+    It is optimized only once, for it will be again where it is linked in, and no machine code is made of it: both would
+    take a fifth of the time.
+    """
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager(opt=2)
+        passes.run(self._final_module, builder)
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _PartLowering(_WideLowering):
+    """Stops short of machine code: only kernels are called."""
+
+    _name = "attlas_part_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        """Lower a part, and make it known to its callers."""
+        context = state.targetctx
+        state.library = _LinkedLibrary(context.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        lowered, state.flags.no_compile = state["cr"], False
+        described = lowered.fndesc
+        # What callers know it by: a function that Python cannot call, as without a wrapper it never can.
+        known = _dynfunc.make_function(
+            described.lookup_module(), described.qualname.split(".")[-1], "", 0, lowered.env, (state.library,)
+        )
+        context.insert_user_function(known, described, [state.library])
+        state["cr"] = lowered._replace(cfunc=known)
+        return True
+
+
+def _compiler(lowering: type[BaseNativeLowering]) -> type[CompilerBase]:
+    """Numba's compiler, but for the last step."""
+
+    class Compiler(CompilerBase):
+        def define_pipelines(self) -> list[Any]:
+            passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            passes.passes = [
+                (lowering, text) if step is NativeLowering else (step, text) for step, text in passes.passes
+            ]
+            return [passes]
+
+    return Compiler
 
 
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "boundscheck": False,
     "fastmath": {"contract"},
-    "pipeline_class": _Compiler,
 }
 """Contract: a * b + c may be one rounding instead of two. Nothing that assumes finite numbers, and no reordering: the
 kernels fix the order of their sums, and the exponential relies on (x + big) - big."""
 
 SIGNATURE = types.void(types.int64, types.int64, types.int64[::1], types.int64[::1], types.int64[::1])
 """Of every kernel: the first task, the last, and the tables of operands, scratch and results."""
+
+_KERNELS, _PARTS = _compiler(_WideLowering), _compiler(_PartLowering)
 
 _names: set[str] = set()
 
@@ -95,7 +139,8 @@ def kernel(function: Callable[..., Any], name: str) -> Any:
 
     `name` is unique in the engine.
     """
-    dispatcher = numba.njit(nogil=True, no_cfunc_wrapper=True, **OPTIONS)(_named(function, name))
+    options = {"pipeline_class": _KERNELS, **OPTIONS}
+    dispatcher = numba.njit(nogil=True, no_cfunc_wrapper=True, **options)(_named(function, name))
     dispatcher._cache = DiskCache(name)
     return dispatcher
 
@@ -121,7 +166,9 @@ def part(function: Callable[..., Any], of: str = "", inline: bool = False, reass
     reassociate : bool
         Let the compiler choose the order of a sum, so that it can take vectors of numbers at once.
     """
-    options = {**OPTIONS, "fastmath": OPTIONS["fastmath"] | {"reassoc"}} if reassociate else OPTIONS
+    options = {"pipeline_class": _PARTS, **OPTIONS}
+    if reassociate:
+        options["fastmath"] = OPTIONS["fastmath"] | {"reassoc"}
     named = _named(function, f"{function.__qualname__}[{of}]") if of or function.__closure__ else function
     return numba.njit(forceinline=inline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(named)
 
