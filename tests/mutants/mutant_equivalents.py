@@ -96,13 +96,12 @@ EQUIVALENT: dict[str, str] = {
     "accel/attlas/numba_cuda/pointer/distribution.py build_normalize: 1 → 2 in: "
     "zero, one, lowest, infinity = real(0), real(1), real(-math.inf), real(math.inf)": "0 divided by 2 is 0 as well",
     "accel/attlas/numba_cuda/variational/captions.py visual_sentinel_attention: 1.0 → 2.0 in: "
-    "attention = Attention(additive, words, regions, features, mask=mask, bias=None, scale=1.0, extra=as_row(w_score))": (
-        "additive scores are not scaled"
-    ),
+    "attention = Attention(additive, words, regions, features, mask=mask, bias=None, scale=1.0, "
+    "extra=as_row(w_score))": "additive scores are not scaled",
     "accel/attlas/numba_cuda/variational/captions.py build_join: 0 → 1 in: "
     "its = entry(asked, layout, TOLD, batch, i, 0)": "the step between columns is 0 where there is one",
     "accel/attlas/numba_cuda/variational/captions.py build_join: if c == 0: factors[row] = own / divisor → "
-    "if not c == 0: factors[row] = own / divisor in: if c == 0:": "whichever thread of a row writes, it writes the same",
+    "if not c == 0: factors[row] = own / divisor in: if c == 0:": "all threads of a row would write the same",
     "accel/attlas/numba_cuda/kronecker/chunks.py chunk_of: "
     "CHUNK if order > HIGHEST else max(CHUNK, count_monomials(d, order)) → "
     "CHUNK if not order > HIGHEST else max(CHUNK, count_monomials(d, order)) in: "
