@@ -108,6 +108,15 @@ EQUIVALENT: dict[str, str] = {
     "return CHUNK if order > HIGHEST else max(CHUNK, count_monomials(d, order))": (
         "chunks of another size add up to the same"
     ),
+    **{
+        f"accel/attlas/numba_cuda/monotonic/bells.py location_attender: {change} in: "
+        "numbers=(0.0, softstair_temperature, 0.0, 1.0),": "what is said of scores counts where keys are given"
+        for change in ("0.0 → 1.0", "1.0 → 2.0")
+    },
+    "accel/attlas/numba_cpu/probabilistic/sinkhorn.py _Run: apart >= 0 → apart > 0 in: "
+    "near = (apart >= 0) & (apart <= 2 * math.log(reach_of(real_of(self.dtype))))": (
+        "where all costs are equal, logarithms say the same"
+    ),
 }
 
 
