@@ -117,6 +117,30 @@ EQUIVALENT: dict[str, str] = {
     "near = (apart >= 0) & (apart <= 2 * math.log(reach_of(real_of(self.dtype))))": (
         "where all costs are equal, logarithms say the same"
     ),
+    "accel/attlas/numba_cpu/probabilistic/sinkhorn.py _Run: -np.inf → np.inf in: "
+    "self.column_log[...] = np.where(self.b > 0, 0, -np.inf)": (
+        "a column without mass has the scaling 0; what leaves the range is done again in logarithms, columns first"
+    ),
+    "accel/attlas/numba_cpu/variational/gumbel.py gumbel_softmax_attention: 1.0 → 2.0 in: "
+    "index = chosen(build_best_noisy, query, key, scale, 1.0, per_pair=NOISE, **options)": (
+        "twice the largest is the largest"
+    ),
+    "accel/attlas/numba_cuda/memory/band_gradients.py build_carry: "
+    "channel < width_in_all → channel <= width_in_all in: "
+    "if not begins and mine < own_stop and channel < width_in_all:": "what is summed beyond the width is never written",
+    "accel/attlas/numba_cuda/columns.py share: 1 → 2 in: zero, one = real(0), real(1)": (
+        "a column that adds up to 0 has weights of 0, whatever their factor"
+    ),
+    "accel/attlas/numba_cuda/probabilistic/chart.py build_merged: terms + TOP * square → terms - TOP * square in: "
+    "field[terms + TOP * square] = top": "TOP is 0",
+    "accel/attlas/numba_cuda/learned.py neural_attention: 2 → 3 in: "
+    "rule, layer = two_layers, Assembly((), h1 + 2, h2, dtype_of(weight2)).put(product, weight2)": (
+        "nobody reads the row behind the last"
+    ),
+    "accel/attlas/numba_cuda/learned.py additive_attention: 1.0 → 2.0 in: "
+    "additive, query, key, value, mask=mask, bias=None, scale=1.0, causal=causal, extra=as_row(score_vector)": (
+        "additive scores are not scaled"
+    ),
 }
 
 
