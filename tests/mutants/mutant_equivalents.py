@@ -141,6 +141,9 @@ EQUIVALENT: dict[str, str] = {
     "additive, query, key, value, mask=mask, bias=None, scale=1.0, causal=causal, extra=as_row(score_vector)": (
         "additive scores are not scaled"
     ),
+    "accel/attlas/numba_cpu/kronecker/polynomial.py polynomial: 1 → 2 in: for row in range(rows if hidden else 1):": (
+        "where nothing is hidden, every row says the same"
+    ),
 }
 
 
