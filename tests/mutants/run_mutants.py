@@ -48,7 +48,7 @@ TARGET = ROOT / "docs" / "benchmarks" / "mutants.json"
 KILLED, SURVIVED, UNREACHED, EQUIVALENT = "killed", "survived", "unreached", "equivalent"
 PATIENCE = 20.0
 """Seconds that a mutant has, beside some times what the right code takes."""
-TURNS = 3
+TURNS = 8
 """Formulations whose tests a survivor has to face."""
 OWN = 600.0
 """Seconds for the tests of a lane's own, and for those of the contract."""
