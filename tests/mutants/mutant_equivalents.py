@@ -144,6 +144,11 @@ EQUIVALENT: dict[str, str] = {
     "accel/attlas/numba_cpu/kronecker/polynomial.py polynomial: 1 → 2 in: for row in range(rows if hidden else 1):": (
         "where nothing is hidden, every row says the same"
     ),
+    "ref/attlas_ref/memory/sdm_beta.py sdm_beta: 1 → 2 in: cosine = 1 - 2 * v / dim": "the mean is subtracted from it",
+    "accel/attlas/composites/pointer/selection.py sequential_attention_select: 2 → 3 in: "
+    "threshold = largest * (1 - 2 * float(xp.finfo(slope.dtype).eps))  # just below it": (
+        "what differs by less than a rounding is a tie within three roundings, too"
+    ),
 }
 
 

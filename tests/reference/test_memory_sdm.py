@@ -200,6 +200,12 @@ def test_beta_is_the_published_slope(dim: int, radius: int, published: float) ->
     assert 2 < beta / ((dim - 2 * radius) ** 2 / (4 * dim)) < 5
 
 
+def test_two_distances_make_the_line() -> None:
+    # Of the smallest radius, whose distances are 0 and 1.
+    both = np.log([attlas_ref.sdm_circle_intersection(v, dim=9, radius=2) for v in (0, 1)])
+    assert attlas_ref.sdm_beta(dim=9, radius=2) == pytest.approx((both[0] - both[1]) / (2 / 9))
+
+
 def test_beta_of_chosen_distances() -> None:
     beta = attlas_ref.sdm_beta(dim=64, radius=19, distances=[2, 10])
     logs = attlas_ref.sdm_circle_intersection([2, 10], dim=64, radius=19, log=True)

@@ -85,6 +85,16 @@ def test_triangles_stand_in_the_order_of_their_incenters() -> None:
 
 
 @pytest.mark.parametrize("labels", [attlas_ref.convex_hull_labels, attlas_ref.delaunay_labels])
+def test_one_strange_number_and_one_axis_too_many_are_refused(labels: Any) -> None:
+    points = RNG.normal(size=(5, 2))
+    with pytest.raises(ValueError, match=r"points has shape \(1, 5, 2\); it needs the shape \(n, 2\)"):
+        labels(points[None])
+    points[3, 1] = np.nan
+    with pytest.raises(ValueError, match="points holds a NaN or an infinity"):
+        labels(points)
+
+
+@pytest.mark.parametrize("labels", [attlas_ref.convex_hull_labels, attlas_ref.delaunay_labels])
 @pytest.mark.parametrize(
     "points",
     [np.zeros((2, 2)), np.zeros((4, 3)), np.zeros(4), [[0, 0], [1, 1], [2, 2]], [[0, 0], [1, np.nan], [2, 2]]],
