@@ -30,8 +30,8 @@ test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-simulator: $(DEV)  ## Run all tests of the CUDA engine in the simulator (hours), of which `make test` runs a sample
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --whole
+simulator: $(DEV)  ## Run a sample of the tests of the CUDA engine in Numba's simulator
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 doctest: $(DEV)  ## Run the examples in the docstrings
 	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules --doctest-ignore-import-errors ref accel

@@ -14,6 +14,7 @@ import pytest
 from peak_memory import peak_of
 
 import attlas
+import attlas_ref
 from attlas import threads
 from attlas.numba_cpu import attention, compile, operands, pool
 from attlas.numba_cpu.compile import kernel, part
@@ -428,3 +429,13 @@ def test_memory_does_not_grow_with_the_product_of_the_lengths(num_threads: Any) 
     assert 4 * block < m * n
     for call in calls:
         assert peak_of(call) < 4 * block
+
+
+def test_places_that_are_too_many_to_be_remembered_are_found_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(3).normal(size=(3, 2, 5, 9, 4))
+    query, key, value = rows[0], rows[1, :, ::-1], rows[2, :1, :, ::2].repeat(2, axis=-2)[..., :9, :]
+    remembered = attlas.softmax_attention(query, key, value)
+    monkeypatch.setattr(operands, "REMEMBERED_MEMBERS", 0)
+    assert attlas.softmax_attention(query, key, value).tobytes() == remembered.tobytes()
+    expected = attlas_ref.softmax_attention(query, key, value)
+    np.testing.assert_allclose(remembered, expected, rtol=1e-12, atol=1e-12)

@@ -117,10 +117,6 @@ EQUIVALENT: dict[str, str] = {
     "near = (apart >= 0) & (apart <= 2 * math.log(reach_of(real_of(self.dtype))))": (
         "where all costs are equal, logarithms say the same"
     ),
-    "accel/attlas/numba_cpu/probabilistic/sinkhorn.py _Run: -np.inf → np.inf in: "
-    "self.column_log[...] = np.where(self.b > 0, 0, -np.inf)": (
-        "a column without mass has the scaling 0; what leaves the range is done again in logarithms, columns first"
-    ),
     "accel/attlas/numba_cpu/variational/gumbel.py gumbel_softmax_attention: 1.0 → 2.0 in: "
     "index = chosen(build_best_noisy, query, key, scale, 1.0, per_pair=NOISE, **options)": (
         "twice the largest is the largest"
@@ -145,10 +141,6 @@ EQUIVALENT: dict[str, str] = {
         "where nothing is hidden, every row says the same"
     ),
     "ref/attlas_ref/memory/sdm_beta.py sdm_beta: 1 → 2 in: cosine = 1 - 2 * v / dim": "the mean is subtracted from it",
-    "accel/attlas/composites/pointer/selection.py sequential_attention_select: 2 → 3 in: "
-    "threshold = largest * (1 - 2 * float(xp.finfo(slope.dtype).eps))  # just below it": (
-        "what differs by less than a rounding is a tie within three roundings, too"
-    ),
 }
 
 

@@ -118,19 +118,24 @@ def _refined(
 
 
 def _layer_norm(xp: Any, x: Any, gain: Any, bias: Any) -> Any:
-    return gain * _normalized_with_ones(xp, x)[..., :-1] + bias
+    rows = x.copy()
+    _normalize(xp, rows)
+    return gain * rows + bias
 
 
 def _normalized_with_ones(xp: Any, x: Any) -> Any:
-    """Return rows of mean 0 and variance 1, and a 1 behind each; computed in place, for there may be many."""
-    width = max(x.shape[-1], 1)
+    """Return rows of mean 0 and variance 1, and a 1 behind each."""
     rows = xp.empty((*x.shape[:-1], x.shape[-1] + 1), dtype=x.dtype)
-    rows[..., -1] = 1
-    normalized = rows[..., :-1]
-    normalized[...] = x
-    normalized -= x.sum(axis=-1)[..., None] / width
-    normalized /= xp.sqrt(xp.vecdot(normalized, normalized)[..., None] / width + 1e-5)
+    rows[..., :-1], rows[..., -1] = x, 1
+    _normalize(xp, rows[..., :-1])
     return rows
+
+
+def _normalize(xp: Any, rows: Any) -> None:
+    """Give rows the mean 0 and the variance 1, where they are: there may be many."""
+    width = max(rows.shape[-1], 1)
+    rows -= rows.sum(axis=-1)[..., None] / width
+    rows /= xp.sqrt(xp.vecdot(rows, rows)[..., None] / width + 1e-5)
 
 
 def _gated(xp: Any, from_input: Any, from_hidden: Any, hidden: Any) -> Any:

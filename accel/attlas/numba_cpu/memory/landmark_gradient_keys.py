@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..blocks import fill, pack
-from ..compile import kernel, part
-from ..pointers import Matrix, moved, places_at
+from ..compile import kernel
+from ..pointers import moved, places_at
 from ..real import Real
+from ..side_by_side import row_parts
 from ..tile import build_parts, dot, scaled_score
-from ..vector import multiply_add
 from .landmark_groups import OWN, Groups, begins, ends, group_parts, inner_scratch, opener_of_lanes
 from .landmark_slopes import slope_parts
 
@@ -25,30 +25,8 @@ def build_over_keys(real: Real) -> Any:
     open_block, open_lanes = group_parts(real).open_block, opener_of_lanes(real)
     _, average, block_slopes, own_weights, own_slopes, door_slope = slope_parts(real)
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
-    of = str(real.dtype)
 
-    def take_rows(target, matrix, at, used, width, padded):
-        """Copy rows side by side, padded with zeros to whole vectors."""
-        for lane in range(used):
-            for column in range(padded):
-                target[lane * padded + column] = zero
-            for column in range(width):
-                target[lane * padded + column] = matrix.memory[at + lane * matrix.row + column * matrix.column]
-
-    def add_queries(target, tile, visible, rows, used, lanes, x, padded, width, ones, places, finite):
-        """target (rows, padded) += tile (rows, lanes) times x (used, padded), over what is visible."""
-        if finite:
-            multiply_add(target, x, Matrix(tile, places, lanes, 1), 0, lanes, 1, rows, used, padded, width, ones)
-            return
-        for r in range(rows):
-            for column in range(padded):
-                total = zero
-                for lane in range(used):
-                    if visible[r * lanes + lane]:
-                        total += tile[r * lanes + lane] * x[lane * padded + column]
-                target[r * padded + column] += total
-
-    take_rows, add_queries = part(take_rows, of), part(add_queries, of)
+    take_rows, add_queries = row_parts(real)
 
     def over_keys(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)

@@ -17,12 +17,14 @@ import numpy as np
 from ..attention import attend, dot_scale, kernels_of, lay_out_scores
 from ..blocks import all_finite, fill, hide
 from ..columns import columns_of, receivers, transposed
-from ..compile import kernel, part
+from ..compile import kernel
 from ..operands import Array, Problem, over_tasks
-from ..pointers import Matrix, Scratch
+from ..pointers import Scratch
 from ..real import Real
-from ..tile import Kernels, build_parts, scaled_score
-from ..vector import HOST, multiply_add_rows
+from ..side_by_side import row_parts
+from ..tile import Kernels, build_parts, scaled_score, softmax
+from ..vector import HOST
+from .transport import build_parts as transport_parts
 
 __all__ = ["competitive_attention"]
 
@@ -52,64 +54,10 @@ def build_together(real: Real) -> Any:
     (scale, eps). Results: sums (batch, chunks, n, e) and totals (batch, chunks, n); then e, that in whole vectors, n in
     whole tiles, and the blocks in a chunk. Own scratch: values (lanes, padded e), sums (padded n, padded e), ones.
     """
-    zero, one, infinity, exp = real.number(0), real.number(1), real.number(np.inf), real.exp
+    zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
     begin, scores, _ = build_parts(real, scaled_score, False)
+    exponentials, total_of, (take, add) = softmax(real).step, transport_parts(real).total, row_parts(real)
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
-    of = f"competitive, {real.dtype}"
-
-    def share(scratch, rows, lanes, eps):
-        """Turn the scores of every lane into its shares, plus eps."""
-        tile, shift, total = scratch.scores, scratch.shift, scratch.line
-        fill(shift, lanes, -infinity)
-        for row in range(rows):
-            for lane in range(lanes):
-                score = tile[row * lanes + lane]
-                # A NaN is taken, and kept: nothing is larger than it.
-                shift[lane] = score if (score > shift[lane]) | (score != score) else shift[lane]
-        for lane in range(lanes):
-            shift[lane] = zero if shift[lane] == -infinity else shift[lane]
-            total[lane] = zero
-        for row in range(rows):
-            for lane in range(lanes):
-                tile[row * lanes + lane] = exp(tile[row * lanes + lane] - shift[lane])
-                total[lane] += tile[row * lanes + lane]
-        for lane in range(lanes):
-            total[lane] = one / (total[lane] if total[lane] != zero else one)
-        for row in range(rows):
-            for lane in range(lanes):
-                tile[row * lanes + lane] = tile[row * lanes + lane] * total[lane] + eps
-
-    def total_of(tile, at, count):
-        total = zero
-        for i in range(count):
-            total += tile[at + i]
-        return total
-
-    def copy(rows, matrix, at, used, columns, width):
-        """Set rows side by side, padded with zeros."""
-        for row in range(used):
-            start = at + row * matrix.row
-            if matrix.column == 1:  # said, so that whole vectors move
-                for column in range(columns):
-                    rows[row * width + column] = matrix.memory[start + column]
-            else:
-                for column in range(columns):
-                    rows[row * width + column] = matrix.memory[start + column * matrix.column]
-            for column in range(columns, width):
-                rows[row * width + column] = zero
-
-    def add_seen(sums, tile, values, visible, rows, used, lanes, columns, width):
-        """`multiply_add_rows` where a number that is not finite takes part only for the queries that see it."""
-        for row in range(rows):
-            for column in range(columns):
-                total = zero
-                for lane in range(used):
-                    if visible[row * lanes + lane]:
-                        total += tile[row * lanes + lane] * values[lane * width + column]
-                sums[row * width + column] += total
-
-    share, copy, add_seen = part(share, of), part(copy, of), part(add_seen, of)
-    total_of = part(total_of, of, reassociate=True)
 
     def together(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
@@ -117,7 +65,7 @@ def build_together(real: Real) -> Any:
         e, width, padded, per_chunk = results[2], results[3], results[4], results[5]
         values, sum_of = reals(scratch_table[OWN]), reals(scratch_table[OWN + 1])
         ones = reals(scratch_table[OWN + 2])
-        tile, rows = scratch.scores, size.n
+        tile, rows, eps = scratch.scores, size.n, operands.parameters[1]
         blocks = (size.m + size.queries - 1) // size.queries
         chunks = (blocks + per_chunk - 1) // per_chunk
         fill(ones, width, one)
@@ -131,20 +79,28 @@ def build_together(real: Real) -> Any:
                 hidden = scores(operands, scratch, member, first, used, lanes, 0, rows)
                 if hidden < 0:
                     continue
-                share(scratch, rows, lanes, operands.parameters[1])
+                fill(scratch.maximum, lanes, -infinity)
+                fill(scratch.total, lanes, zero)
+                exponentials(operands, scratch, lanes, rows, hidden)
+                for lane in range(lanes):
+                    scratch.line[lane] = one / (scratch.total[lane] if scratch.total[lane] != zero else one)
+                for row in range(rows):
+                    for lane in range(lanes):
+                        tile[row * lanes + lane] = tile[row * lanes + lane] * scratch.line[lane] + eps
                 if hidden:
                     hide(tile, scratch.visible, rows * lanes, zero)
                 for row in range(rows):
                     totals[task * rows + row] += total_of(tile, row * lanes, used)
                 at = value.places[member] + first * value.row
-                copy(values, value, at, used, e, width)
-                if hidden and not all_finite(value, at, used, e):
-                    add_seen(sum_of, tile, values, scratch.visible, rows, used, lanes, e, width)
-                else:
-                    for i in range(rows * lanes, padded * lanes):
-                        tile[i] = zero
-                    weights = Matrix(tile, value.places, lanes, 1)
-                    multiply_add_rows(sum_of, values, weights, 0, lanes, 1, padded, used, width, size.width, ones)
+                take(values, value, at, used, e, width)
+                for i in range(rows * lanes, padded * lanes):
+                    tile[i] = zero
+                finite = hidden == 0 or all_finite(value, at, used, e)
+                taken = padded if finite else rows
+                add(
+                    sum_of, tile, scratch.visible, taken, used, lanes, values, width, size.width, ones, value.places,
+                    finite,
+                )  # fmt: skip
             for row in range(rows):
                 target = (task * rows + row) * e
                 for column in range(e):
