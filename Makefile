@@ -11,6 +11,8 @@ CANDIDATES ?= numba,cupy-as-numpy
 export NO_MKDOCS_2_WARNING := 1
 
 BIN := $(VENV)/bin
+# Python compiles a module when it is first imported; to compile all of them here would take longer than to install them.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 comma := ,
 installed = $(VENV)/.installed-$(subst $(comma),-,$(1))
 DEV := $(call installed,$(EXTRAS))
@@ -87,11 +89,11 @@ clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas docs/lessons .docs_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BASE): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e .
+	$(INSTALL) -e .
 	touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e '.[$(subst -,$(comma),$*)]'
+	$(INSTALL) -e '.[$(subst -,$(comma),$*)]'
 	touch $@
 
 $(BIN)/python:

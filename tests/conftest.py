@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from harsh import poison_empty, shrink_blocks
 from hypothesis import HealthCheck, Verbosity, settings
+from threadpoolctl import threadpool_limits
 
 from attlas_ref.records import all_records, find
 from attlas_ref.testing import all_laws, formulations
@@ -27,6 +28,9 @@ settings.register_profile("ci", derandomize=True, database=None, max_examples=50
 settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
 settings.register_profile("simulator", derandomize=True, database=None, max_examples=3, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads of BLAS that wait for work would take the cores of other workers
+    threadpool_limits(1, user_api="blas")
 
 CANDIDATES = {candidate.name: candidate for candidate in candidates()}
 

@@ -1,5 +1,6 @@
 """Whether what came back from a call is right, and what is wrong with it in plain words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import numpy as np
 from attlas_ref.contract.reference import tuple_like
 from attlas_ref.records import find
 from attlas_ref.testing import budget
+from attlas_ref.testing.lows import least_error
 from attlas_ref.testing.plan import Call
 
 from .process import Reply
@@ -124,8 +126,16 @@ def _close(result: Any, expected: Expected) -> bool:
         return True
     call = expected.call
     high, lows = budget.high_and_lows(call.name, call.arrays, call.options)
-    present = [tuple(part for part in parts_of(value) if part is not None) for value in (result, high, *lows)]
-    return budget.error_in_budgets(present[0], present[1], present[2:]) <= ALLOWANCE
+
+    def error(some: Sequence[Any]) -> float:
+        return budget.error_in_budgets(_present(result), _present(high), [_present(low) for low in some]) / ALLOWANCE
+
+    return least_error(error, lows) <= 1
+
+
+def _present(result: Any) -> tuple[Any, ...]:
+    """Every array of a result that is there."""
+    return tuple(part for part in parts_of(result) if part is not None)
 
 
 def _surely(result: Any, high: Any, low: Any) -> bool:

@@ -106,7 +106,7 @@ def _stable(energy: str, degree: int, numbers: tuple[int, ...]) -> list[float]:
         kept = []
         for _ in range(TRIALS):
             patterns = rng.choice([-1, 1], size=(n, WIDTH))
-            probes = patterns[: min(PROBES, 100_000 // n)]
+            probes = patterns[: min(PROBES, 30_000 // n)]
             output = dense_associative_memory(probes, patterns, energy=energy, degree=degree)
             kept.append((output == probes).all(axis=-1).mean())
         shares.append(float(np.mean(kept)))
