@@ -11,14 +11,9 @@ CANDIDATES ?= numba,cupy-as-numpy
 export NO_MKDOCS_2_WARNING := 1
 
 BIN := $(VENV)/bin
-# Python compiles a module when it is first imported; to compile all of them here would take longer than to install them.
+# pip would compile what it installs on one core; files that are no Python of today stay as they are.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
-comma := ,
-installed = $(VENV)/.installed-$(subst $(comma),-,$(1))
-DEV := $(call installed,$(EXTRAS))
-BASE := $(call installed,base)
-PEERS := $(VENV)/.installed-dev-peers
-ZENSICAL := $(VENV)/.installed-dev-zensical
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV) || true
 
 .PHONY: help tour test simulator doctest lint format docs zensical serve bench large thorough fuzz mutants kernels test-gpu clean
 
@@ -90,10 +85,12 @@ clean:  ## Remove what was made
 
 $(BASE): pyproject.toml | $(BIN)/python
 	$(INSTALL) -e .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	$(INSTALL) -e '.[$(subst -,$(comma),$*)]'
+	$(COMPILE)
 	touch $@
 
 $(BIN)/python:

@@ -26,11 +26,16 @@ _quiet = {
 }
 settings.register_profile("ci", derandomize=True, database=None, max_examples=50, **_quiet)
 settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
-settings.register_profile("simulator", derandomize=True, database=None, max_examples=3, **_quiet)
+settings.register_profile("simulator", derandomize=True, database=None, max_examples=10, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of BLAS that wait for work would take the cores of other workers
     threadpool_limits(1, user_api="blas")
+
+if SIMULATED:
+    from threads_in_turn import take_turns
+
+    take_turns()
 
 CANDIDATES = {candidate.name: candidate for candidate in candidates()}
 
@@ -109,14 +114,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not SIMULATED or config.getoption("--whole"):
         return
-    shares = {
-        **dict.fromkeys(("fuzz.py", "test_counterexamples.py", "test_equivalence.py"), 1),
-        **dict.fromkeys(("test_array_kinds.py", "test_zoo.py", "test_numba_cuda_edges.py"), 1),
-        **dict.fromkeys(("test_numba_cuda_structured.py", "test_numba_cuda_tuples.py", "test_pointer_kernels.py"), 1),
-        **dict.fromkeys(("test_numba_cuda_simulator.py", "test_numba_cuda_pairs.py", "test_numba_cuda_plans.py"), 3),
-        **dict.fromkeys(("test_numba_cuda_variational.py", "test_numba_cuda_polynomials.py"), 3),
-        **dict.fromkeys(("test_contract_layout.py", "test_laws.py"), 8),
-    }
+    shares = {"test_contract_layout.py": 2, "test_contract_determinism.py": 2, "test_contract_dtypes.py": 8}
+    whole = ("fuzz.py",)
     kept = [
         item for item in items if _checksum(item) % shares.get(item.path.name, 24) == 0 and _knows_the_simulator(item)
     ]

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import io
 from collections.abc import Callable
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -49,7 +50,19 @@ def drawn(draw: Draw) -> tuple[str, str]:
     image = io.StringIO()
     with themed(THEMES[0]):
         # Maps that keep their aspect would touch the edges without some padding.
-        figure = Figure(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12))
+        figure = _DrawnOnce(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12))
         caption = draw(figure)
         figure.savefig(image, format="svg", transparent=True, metadata={"Date": None})
     return caption, image.getvalue()
+
+
+class _DrawnOnce(Figure):
+    """Does not draw all of itself in order to be laid out, as it would before it is written."""
+
+    def draw(self, renderer: Any) -> None:
+        """Lay out, or draw what has been laid out: while a file is written there is another engine, or none."""
+        engine = self.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):
+            engine.execute(self)
+        else:
+            super().draw(renderer)
