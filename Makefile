@@ -27,7 +27,7 @@ test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-simulator: $(DEV)  ## Run a sample of the tests of the CUDA engine in Numba's simulator
+simulator: $(DEV)  ## Run the tests of the CUDA engine in Numba's simulator
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 doctest: $(DEV)  ## Run the examples in the docstrings

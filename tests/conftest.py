@@ -45,7 +45,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--candidates",
         help=f"comma-separated names of the candidates to test; here: {', '.join(CANDIDATES)}",
     )
-    parser.addoption("--whole", action="store_true", help="in the simulator: every test, not a sample (hours)")
     parser.addoption("--seconds", type=float, default=60, help="how long tests/fuzz.py draws, for each candidate")
 
 
@@ -107,18 +106,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sample the cases of simulated kernels, which run thread by thread: every formulation, one in so many of the rest.
+    """In the simulator, leave out tests that would be what they are without it.
 
-    The sample is by a checksum of the case's name, so that it is spread over formulations and options and always the
-    same.
+    They neither take a candidate nor ask whether kernels are simulated.
     """
-    if not SIMULATED or config.getoption("--whole"):
+    if not SIMULATED:
         return
-    shares = {"test_contract_layout.py": 2, "test_contract_determinism.py": 2, "test_contract_dtypes.py": 8}
-    whole = ("fuzz.py",)
-    kept = [
-        item for item in items if _checksum(item) % shares.get(item.path.name, 24) == 0 and _knows_the_simulator(item)
-    ]
+    kept = [item for item in items if "candidate" in item.fixturenames or hasattr(item.module, "simulated")]  # type: ignore[attr-defined]
     left = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = kept
@@ -127,11 +121,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _checksum(item: pytest.Item) -> int:
     """Of a test's name, whether or not the name of its group is behind it."""
     return zlib.crc32(item.nodeid.partition("@")[0].encode())
-
-
-def _knows_the_simulator(item: pytest.Item) -> bool:
-    """Tests of one engine that do not ask whether kernels are simulated are about another engine."""
-    return item.path.parent.name != "engines" or hasattr(item.module, "simulated")  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

@@ -88,7 +88,7 @@ def test_a_pointer_that_is_nearly_sure_loses_nothing_on_a_long_row(engine: str) 
     p = np.full((4, LONG), 0.95, dtype=np.float32)
     start = np.full(LONG, 1 / LONG, dtype=np.float32)
     alignment = in_budget(engine, "monotonic_alignment", p, previous=start)
-    assert (alignment.sum(axis=-1) > 0.99).all()
+    assert (alignment.sum(axis=-1) > 1 - 0.22 / LONG).all()  # in each of four steps 0.05 / 0.95 of the last key's mass
 
 
 @engines

@@ -1,6 +1,5 @@
 """The lanes: which files are mutated, who runs them, and which tests a mutant has to survive."""
 
-import ast
 import functools
 import os
 import re
@@ -96,18 +95,8 @@ class Lane:
         )
 
     def last_tests(self, mutant: Mutant, name: str) -> Iterator[tuple[str, ...]]:
-        """Yield what tells pytest of tests that a survivor has to face.
-
-        In the simulator, where each run takes but a sample, all that speak of what is mutated come first, then all of
-        the formulation.
-        """
+        """Yield what tells pytest of tests that a survivor has to face."""
         own = self.own_tests(mutant, name)
-        if SIMULATED:
-            speaking = tuple(test for path in sorted(ROOT.glob(self.own)) for test in tests_of(path, mutant.owner))
-            if speaking:
-                yield (*speaking, "--whole")
-            if own and name:
-                yield (*own, "--whole", "-k", name)
         if own:
             yield own
         if name:
@@ -147,14 +136,6 @@ class Lane:
         A reference is not compared with itself: its laws come first, then an engine that was written apart from it.
         """
         return reference_candidate() if self.name == "reference" else self.runner
-
-
-def tests_of(path: Path, name: str) -> list[str]:
-    """Return the tests of a file in which a name stands."""
-    text = path.read_text(encoding="utf-8")
-    tests = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef) and part.name[:5] == "test_"]
-    word = re.compile(rf"\b{name or '(?!)'}\b")
-    return [f"{path}::{test.name}" for test in tests if word.search(ast.get_source_segment(text, test) or "")]
 
 
 def with_helpers(tests: Path) -> str:

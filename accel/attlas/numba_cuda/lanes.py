@@ -266,6 +266,7 @@ def _kernels_of_tuples(dtype: str, block: Block, real: Any) -> Iterator[Lane]:
     yield Lane("monomial_slopes", dtype, build_monomial_slopes(block, real))
     for entry in (chunks.kept, chunks.minus, chunks.average):
         yield Lane(f"assemble_{entry.__name__}", dtype, build_assemble(real, entry), shares=False)
-    for build in (carry.build_carry, carry.build_join, carry.build_turn_back, carry.build_fold, carry.build_strange):
+    between = (carry.build_carry, carry.build_join, carry.build_turn_back, carry.build_fold)
+    for build in (*between, carry.build_strange, carry.build_mend):
         yield Lane(build.__name__.removeprefix("build_"), dtype, build(real), shares=False)
     yield Lane("center", dtype, build_center(block, real))

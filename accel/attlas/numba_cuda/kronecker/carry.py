@@ -169,3 +169,27 @@ def build_strange(real: Real) -> Any:
             counts[begin + index] = found
 
     return kernel(strange)
+
+
+@functools.cache
+def build_mend(real: Real) -> Any:
+    """Build the kernel in which a block replaces the entries of a member that are not all finite by those of another.
+
+    No other member's overflow changes its bits.
+    """
+
+    def mend(first, block_count, size, again, output):
+        member = first + cuda.blockIdx.x
+        if member >= block_count:
+            return
+        threads = cuda.blockDim.x * cuda.blockDim.y
+        thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+        found = 0
+        for place in range(member * size + thread, (member + 1) * size, threads):
+            if not math.isfinite(output[place]):
+                found = 1
+        if cuda.syncthreads_or(found):
+            for place in range(member * size + thread, (member + 1) * size, threads):
+                output[place] = again[place]
+
+    return kernel(mend)

@@ -14,7 +14,7 @@ from ..operands import dtype_of, lay_out, leading_axes, members_by_group, operan
 from ..rules import Real
 from ..target import allocate, device, launch, shaped, upload
 from ..views import once, spread, viewed
-from .carry import FLAGS, build_carry, build_fold, build_strange
+from .carry import FLAGS, build_carry, build_fold, build_mend, build_strange
 
 CHUNK = 256
 """Queries, at least, that are attended to pair by pair before the moments are brought up to date."""
@@ -138,8 +138,21 @@ def all_finite(arrays: Sequence[Any]) -> bool:
     block = default_block(dtype_of(arrays[0]))
     counts = upload(np.zeros(len(arrays) * FLAGS, np.int64))
     for place, array in enumerate(arrays):
-        size = math.prod(shape_of(array))
-        memory, _ = operand(viewed(array, lambda a: a.reshape(-1)), (), core=1)
         real: Any = dtype_of(array).type
-        launch(build_strange(real), FLAGS, block.threads, size, memory, place * FLAGS, counts)
+        launch(
+            build_strange(real), FLAGS, block.threads, math.prod(shape_of(array)), _flat(array), place * FLAGS, counts
+        )
     return not counts.copy_to_host().any()
+
+
+def mend(arrays: Sequence[Any], again: Sequence[Any]) -> None:
+    """Take members (r, c) that are not finite everywhere from what was computed again, of contiguous arrays."""
+    for array, other in zip(arrays, again, strict=True):
+        (*batch, rows, columns), real = shape_of(array), dtype_of(array).type
+        threads = default_block(real).threads
+        launch(build_mend(real), math.prod(batch), threads, rows * columns, _flat(other), _flat(array))
+
+
+def _flat(array: Any) -> Any:
+    memory, _ = operand(viewed(array, lambda a: a.reshape(-1)), (), core=1)
+    return memory

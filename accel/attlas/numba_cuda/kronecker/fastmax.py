@@ -1,8 +1,8 @@
 """Fastmax on Numba-CUDA: factorized, or the tile of tuples with single keys and a series in place of the exponential.
 
 A call takes the form that costs less (`polynomials`). Powers of single channels overflow where no score does, and where
-infinities or NaN take part a product is not what a sum over pairs would be: what is not finite everywhere is computed
-again from pairs.
+infinities or NaN take part a product is not what a sum over pairs would be: members that are not finite everywhere are
+computed again from pairs.
 
 The normalizations are kernels of their own, a block per batch member, bound by the bytes of the tokens, which are read
 three times.
@@ -23,7 +23,7 @@ from ..pieces import larger
 from ..rules import Real
 from ..target import allocate, cuda, kernel, launch, shaped
 from ..views import as_column, as_row
-from .chunks import all_finite, chunk_of
+from .chunks import all_finite, chunk_of, mend
 from .factorized import SERIES, Factorized
 from .tuples import Rows, TupleProblem
 
@@ -51,6 +51,7 @@ def fastmax_attention(
     if normalize is not None:
         query, key = _normalized(query, normalize, None), _normalized(key, normalize, key_mask)
     options: dict[str, Any] = {"order": order, "scale": scale, "causal": causal, "key_mask": key_mask}
+    found = None
     if not return_weights and factorized_pays(query, key, value, order, causal):
         found = Factorized(query, key, value, **options).output()
         if all_finite([found]):
@@ -60,6 +61,9 @@ def fastmax_attention(
         causal=causal, windows=None, scale=scale, form=SERIES, order=order,
     )  # fmt: skip
     output = problem.output()
+    if found is not None:
+        mend([found], [output])
+        return found
     return AttentionResult(output, problem.weights()) if return_weights else output
 
 
@@ -76,6 +80,7 @@ def fastmax_attention_vjp(
 ) -> AttentionVJP:
     """Compute `attlas_ref.fastmax_attention_vjp`."""
     options: dict[str, Any] = {"order": order, "scale": scale, "causal": causal, "key_mask": key_mask}
+    found = None
     if factorized_pays(query, key, value, order, causal, more=order * shape_of(query)[-1] // 3):
         found = Factorized(query, key, value, backwards=True, **options).gradients(grad_output)
         if all_finite(found):
@@ -85,7 +90,11 @@ def fastmax_attention_vjp(
         causal=causal, windows=None, scale=scale, form=SERIES, order=order,
     )  # fmt: skip
     grad_query, grad_keys, grad_values = problem.gradients()
-    return AttentionVJP(grad_query, *grad_keys, *grad_values)
+    again = AttentionVJP(grad_query, *grad_keys, *grad_values)
+    if found is not None:
+        mend(found, again)
+        return found
+    return again
 
 
 def factorized_pays(query: Any, key: Any, value: Any, order: int, causal: bool, more: int = 0) -> bool:
