@@ -14,6 +14,12 @@ BIN := $(VENV)/bin
 # pip would compile what it installs on one core; files that are no Python of today stay as they are.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV) || true
+comma := ,
+installed = $(VENV)/.installed-$(subst $(comma),-,$(1))
+DEV := $(call installed,$(EXTRAS))
+BASE := $(call installed,base)
+PEERS := $(VENV)/.installed-dev-peers
+ZENSICAL := $(VENV)/.installed-dev-zensical
 
 .PHONY: help tour test simulator doctest lint format docs zensical serve bench large thorough fuzz mutants kernels test-gpu clean
 
