@@ -148,9 +148,10 @@ def all_finite(arrays: Sequence[Any]) -> bool:
 def mend(arrays: Sequence[Any], again: Sequence[Any]) -> None:
     """Take members (r, c) that are not finite everywhere from what was computed again, of contiguous arrays."""
     for array, other in zip(arrays, again, strict=True):
-        (*batch, rows, columns), real = shape_of(array), dtype_of(array).type
-        threads = default_block(real).threads
-        launch(build_mend(real), math.prod(batch), threads, rows * columns, _flat(other), _flat(array))
+        *batch, rows, columns = shape_of(array)
+        dtype: Any = dtype_of(array)
+        blocks, threads = math.prod(batch), default_block(dtype).threads
+        launch(build_mend(dtype.type), blocks, threads, rows * columns, _flat(other), _flat(array))
 
 
 def _flat(array: Any) -> Any:
