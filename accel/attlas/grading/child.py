@@ -129,20 +129,29 @@ def _load(order: dict[str, Any]) -> dict[str, Any]:
 
     for module in order["preload"]:
         importlib.import_module(module)
+    if order["in_turn"]:
+        _beside("turns", order).take_turns()
     for name in order["forbidden"]:
         _forbid(name)
     _limit(order["memory"], order["seconds"])
     if order["guarded"]:
-        sys.path.insert(0, order["beside"])
-        guard = importlib.import_module("guard")
-        sys.path.remove(order["beside"])
-        guard.guard(tuple(order["packages"]), tuple(order["library"]), frozenset(order["modules"]))
-        for name in ("guard", "__main__", "subprocess", "_posixsubprocess"):
+        _beside("guard", order).guard(tuple(order["packages"]), tuple(order["library"]), frozenset(order["modules"]))
+        for name in ("__main__", "subprocess", "_posixsubprocess"):
             sys.modules.pop(name, None)
     module = types.ModuleType("student")
     sys.modules["student"] = module
     exec(compile(order["source"], order["file"], "exec"), module.__dict__)
     return module.__dict__
+
+
+def _beside(name: str, order: dict[str, Any]) -> Any:
+    """Import one of our files from the folder of this one; the student's code cannot."""
+    import importlib
+
+    sys.path.insert(0, order["beside"])
+    importlib.import_module(name)
+    sys.path.remove(order["beside"])
+    return sys.modules.pop(name)
 
 
 def _limit(memory: int, seconds: int) -> None:

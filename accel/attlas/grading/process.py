@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -240,17 +240,20 @@ def _order(student: Student) -> dict[str, Any]:
     """What the process is told first."""
     wanted = [name for name in ON_REQUEST if name in student.source]
     names = [*ALWAYS, *(part for name in wanted for part in ON_REQUEST[name])]
-    homes = [Path(spec.origin).parent for name in names if (spec := _spec(name)) and spec.origin]
+    homes = _homes(names)
     forbidden = [name for name in (*ANSWERS, *student.forbidden) if name.partition(".")[0] in names]
     preload = (
         ["numpy.linalg", "numpy.random"] + ["scipy.special"] * ("scipy" in wanted) + ["numba"] * ("numba" in wanted)
     )
+    simulated = "numba" in wanted and "cuda" in student.source
+    turns = _homes(["greenlet"]) if simulated else []  # without it the simulator's own threads do, only slower
     library = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")}
     return {
         "source": student.source,
         "file": student.file,
-        "paths": [str(home.parent) for home in homes],
-        "preload": [*preload, *(["numba.cuda"] if "cuda" in student.source and "numba" in wanted else [])],
+        "paths": [str(home.parent) for home in (*homes, *turns)],
+        "preload": [*preload, *["numba.cuda"] * simulated],
+        "in_turn": bool(turns),
         "forbidden": forbidden,
         "memory": student.limits.memory,
         "seconds": int(student.limits.total) + 60,
@@ -260,6 +263,11 @@ def _order(student: Student) -> dict[str, Any]:
         "library": [path + os.sep for path in library],
         "modules": sorted({*(sys.stdlib_module_names - NOT_FOR_STUDENTS), *names}),
     }
+
+
+def _homes(names: Iterable[str]) -> list[Path]:
+    """The folders of some packages."""
+    return [Path(spec.origin).parent for name in names if (spec := _spec(name)) and spec.origin]
 
 
 def _spec(name: str) -> Any:

@@ -178,7 +178,7 @@ def build_mend(real: Real) -> Any:
     No other member's overflow changes its bits.
     """
 
-    def mend(first, block_count, size, again, output):
+    def mend(first, block_count, size, source, output):
         member = first + cuda.blockIdx.x
         if member >= block_count:
             return
@@ -190,6 +190,6 @@ def build_mend(real: Real) -> Any:
                 found = 1
         if cuda.syncthreads_or(found):
             for place in range(member * size + thread, (member + 1) * size, threads):
-                output[place] = again[place]
+                output[place] = source[place]
 
     return kernel(mend)

@@ -3,6 +3,8 @@
 The simulator starts an operating system's thread for each thread of a block and asks in a loop which of them wait.
 Taking turns is many times faster, is the same in every run, and finds a missing barrier more surely: what one thread
 reads of another is there or not as the order has it, and the order is another one after each barrier.
+
+`child` imports this file by itself, and so it imports nothing of Attlas.
 """
 
 import random
