@@ -29,11 +29,11 @@ help:  ## Say what can be made
 tour: $(BASE)  ## Run every formulation on real attention heads; print the table, write report/attlas.html
 	$(BIN)/attlas tour --output report
 
-test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
+test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and half of those in the simulator
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --share 2
 
-simulator: $(DEV)  ## Run the tests of the CUDA engine in Numba's simulator
+simulator: $(DEV)  ## Run every test of the CUDA engine in Numba's simulator
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 doctest: $(DEV)  ## Run the examples in the docstrings

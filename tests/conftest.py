@@ -24,7 +24,7 @@ _quiet = {
     "suppress_health_check": list(HealthCheck),
     "verbosity": Verbosity.normal,
 }
-settings.register_profile("ci", derandomize=True, database=None, max_examples=50, **_quiet)
+settings.register_profile("ci", derandomize=True, database=None, max_examples=40, **_quiet)
 settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
 settings.register_profile("simulator", derandomize=True, database=None, max_examples=6, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--candidates",
         help=f"comma-separated names of the candidates to test; here: {', '.join(CANDIDATES)}",
     )
+    parser.addoption("--share", type=int, default=1, help="in the simulator: one in so many tests, but of every kind")
     parser.addoption("--seconds", type=float, default=60, help="how long tests/fuzz.py draws, for each candidate")
 
 
@@ -106,13 +107,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In the simulator, leave out tests that would be what they are without it.
+    """In the simulator, leave out tests that would be what they are without it, and take a share of the others.
 
-    They neither take a candidate nor ask whether kernels are simulated.
+    The former neither take a candidate nor ask whether kernels are simulated. The share is by a checksum of the test's
+    name, so that it is spread over formulations and options and always the same; laws and equivalence are always run.
     """
     if not SIMULATED:
         return
-    kept = [item for item in items if "candidate" in item.fixturenames or hasattr(item.module, "simulated")]  # type: ignore[attr-defined]
+    always, share = ("test_equivalence.py", "test_laws.py", "test_counterexamples.py"), config.getoption("--share")
+    kept = [
+        item
+        for item in items
+        if "candidate" in item.fixturenames or hasattr(item.module, "simulated")  # type: ignore[attr-defined]
+        if item.path.name in always or _checksum(item) % share == 0
+    ]
     left = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = kept

@@ -31,7 +31,7 @@ def small(case: Case, **changes: object) -> Case:
     """The case with few rows and heads, but some blocks where it has blocks; all other sizes are its own."""
     fewer = 8 if case.made or "block" in case.options else 64
     sizes = {
-        letter: max(4, min(size, 2048) // fewer) if letter[0] in "mnrxy" and size > 1 else size
+        letter: max(4, min(size, 1024) // fewer) if letter[0] in "mnrxy" and size > 1 else size
         for letter, size in case.sizes.items()
     }
     return dataclasses.replace(case, sizes=sizes, batch=tuple(min(size, 4) for size in case.batch), **changes)
