@@ -87,6 +87,31 @@ def test_one_strange_number_is_found() -> None:
             array[-1, -1] = 1
 
 
+@pytest.mark.parametrize("place", [0, 7, 19])
+def test_a_strange_member_alone_is_replaced(place: int) -> None:
+    array = np.zeros((3, 4, 5), np.float32)
+    array[1].flat[place] = np.nan
+    mended = chunks.mended(array, np.ones_like(array))
+    np.testing.assert_array_equal(mended, np.repeat(np.float32([0, 1, 0]), 20).reshape(3, 4, 5))
+
+
+@pytest.mark.parametrize("name", [FORWARD, BACKWARD])
+def test_members_that_are_not_finite_are_computed_again_and_no_other(name: str, monkeypatch: Any) -> None:
+    def parts() -> tuple[Any, ...]:
+        found = computed(name, *arrays, order=2)
+        return found if name == BACKWARD else (found,)
+
+    rng = np.random.default_rng(4)
+    arrays = [rng.normal(size=(2, 4, 3)).astype(np.float32) for _ in range(4 if name == BACKWARD else 3)]
+    clean = parts()
+    arrays[2][1, 0, 0] = np.inf
+    strange = parts()
+    monkeypatch.setattr(fastmax, "factorized_pays", lambda *call, **more: False)
+    for one, other, by_pairs in zip(clean, strange, parts(), strict=True):
+        assert one[0].tobytes() == other[0].tobytes()
+        np.testing.assert_array_equal(other[1], one[1] if np.isfinite(by_pairs[1]).all() else by_pairs[1])
+
+
 def test_the_mean_square_of_scores_is_that_of_the_host() -> None:
     rng = np.random.default_rng(3)
     query, keys = rng.normal(size=(2, 5, 3)), tuple(rng.normal(size=(n, 3)) for n in (4, 6))

@@ -173,12 +173,12 @@ def build_strange(real: Real) -> Any:
 
 @functools.cache
 def build_mend(real: Real) -> Any:
-    """Build the kernel in which a block replaces the entries of a member that are not all finite by those of another.
+    """Build the kernel in which a block copies a member of a source, or of what is carried if it is finite everywhere.
 
     No other member's overflow changes its bits.
     """
 
-    def mend(first, block_count, size, source, output):
+    def mend(first, block_count, size, source, carried, output):
         member = first + cuda.blockIdx.x
         if member >= block_count:
             return
@@ -186,10 +186,10 @@ def build_mend(real: Real) -> Any:
         thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
         found = 0
         for place in range(member * size + thread, (member + 1) * size, threads):
-            if not math.isfinite(output[place]):
+            if not math.isfinite(carried[place]):
                 found = 1
-        if cuda.syncthreads_or(found):
-            for place in range(member * size + thread, (member + 1) * size, threads):
-                output[place] = source[place]
+        strange = cuda.syncthreads_or(found)
+        for place in range(member * size + thread, (member + 1) * size, threads):
+            output[place] = source[place] if strange else carried[place]
 
     return kernel(mend)

@@ -145,13 +145,13 @@ def all_finite(arrays: Sequence[Any]) -> bool:
     return not counts.copy_to_host().any()
 
 
-def mend(arrays: Sequence[Any], again: Sequence[Any]) -> None:
-    """Take members (r, c) that are not finite everywhere from what was computed again, of contiguous arrays."""
-    for array, other in zip(arrays, again, strict=True):
-        *batch, rows, columns = shape_of(array)
-        dtype: Any = dtype_of(array)
-        blocks, threads = math.prod(batch), default_block(dtype).threads
-        launch(build_mend(dtype.type), blocks, threads, rows * columns, _flat(other), _flat(array))
+def mended(array: Any, again: Any) -> Any:
+    """Return members (r, c) that are finite everywhere, others from what was computed again; both are contiguous."""
+    *batch, rows, columns = shape_of(array)
+    dtype: Any = dtype_of(array)
+    memory, threads = allocate(shape_of(array), dtype), default_block(dtype).threads
+    launch(build_mend(dtype.type), math.prod(batch), threads, rows * columns, _flat(again), _flat(array), memory)
+    return shaped(memory, shape_of(array))
 
 
 def _flat(array: Any) -> Any:

@@ -23,7 +23,7 @@ from ..pieces import larger
 from ..rules import Real
 from ..target import allocate, cuda, kernel, launch, shaped
 from ..views import as_column, as_row
-from .chunks import all_finite, chunk_of, mend
+from .chunks import all_finite, chunk_of, mended
 from .factorized import SERIES, Factorized
 from .tuples import Rows, TupleProblem
 
@@ -62,8 +62,7 @@ def fastmax_attention(
     )  # fmt: skip
     output = problem.output()
     if found is not None:
-        mend([found], [output])
-        return found
+        return mended(found, output)
     return AttentionResult(output, problem.weights()) if return_weights else output
 
 
@@ -91,10 +90,7 @@ def fastmax_attention_vjp(
     )  # fmt: skip
     grad_query, grad_keys, grad_values = problem.gradients()
     again = AttentionVJP(grad_query, *grad_keys, *grad_values)
-    if found is not None:
-        mend(found, again)
-        return found
-    return again
+    return again if found is None else AttentionVJP(*map(mended, found, again))
 
 
 def factorized_pays(query: Any, key: Any, value: Any, order: int, causal: bool, more: int = 0) -> bool:
