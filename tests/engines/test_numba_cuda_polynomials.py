@@ -104,12 +104,13 @@ def test_members_that_are_not_finite_are_computed_again_and_no_other(name: str, 
     rng = np.random.default_rng(4)
     arrays = [rng.normal(size=(2, 4, 3)).astype(np.float32) for _ in range(4 if name == BACKWARD else 3)]
     clean = parts()
-    arrays[2][1, 0, 0] = np.inf
+    arrays[0][1, :, 0], arrays[1][1, :, 0] = 1e25, 1e-25  # a power overflows, no score does
     strange = parts()
     monkeypatch.setattr(fastmax, "factorized_pays", lambda *call, **more: False)
     for one, other, by_pairs in zip(clean, strange, parts(), strict=True):
         assert one[0].tobytes() == other[0].tobytes()
-        np.testing.assert_array_equal(other[1], one[1] if np.isfinite(by_pairs[1]).all() else by_pairs[1])
+        assert np.isfinite(other[1]).all()
+        np.testing.assert_allclose(other[1], by_pairs[1], rtol=1e-3)
 
 
 def test_the_mean_square_of_scores_is_that_of_the_host() -> None:
