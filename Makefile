@@ -29,7 +29,7 @@ help:  ## Say what can be made
 tour: $(BASE)  ## Run every formulation on real attention heads; print the table, write report/attlas.html
 	$(BIN)/attlas tour --output report
 
-test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and half of those in the simulator
+test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --share 2
 

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--candidates",
         help=f"comma-separated names of the candidates to test; here: {', '.join(CANDIDATES)}",
     )
-    parser.addoption("--share", type=int, default=1, help="in the simulator: one in so many tests, but of every kind")
+    parser.addoption("--share", type=int, default=1, help="in the simulator: one in so many tests of the contract")
     parser.addoption("--seconds", type=float, default=60, help="how long tests/fuzz.py draws, for each candidate")
 
 
@@ -107,19 +107,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In the simulator, leave out tests that would be what they are without it, and take a share of the others.
+    """In the simulator, leave out tests that would be what they are without it, and take a share of the contract's.
 
     The former neither take a candidate nor ask whether kernels are simulated. The share is by a checksum of the test's
-    name, so that it is spread over formulations and options and always the same; laws and equivalence are always run.
+    name, so that it is spread over formulations and options and always the same.
     """
     if not SIMULATED:
         return
-    always, share = ("test_equivalence.py", "test_laws.py", "test_counterexamples.py"), config.getoption("--share")
+    share = config.getoption("--share")
     kept = [
         item
         for item in items
         if "candidate" in item.fixturenames or hasattr(item.module, "simulated")  # type: ignore[attr-defined]
-        if item.path.name in always or _checksum(item) % share == 0
+        if item.path.parent.name != "contract" or "candidate" not in item.fixturenames or _checksum(item) % share == 0
     ]
     left = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left])

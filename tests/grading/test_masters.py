@@ -1,9 +1,11 @@
 """Every exercise: its solution passes, its stub fails, and each of its known mistakes is told in its own words."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 
+from attlas.grading import process
 from attlas.grading.copies import student_copy
 from attlas.grading.masters import MasterError, exercises, front_matter, read
 
@@ -16,6 +18,12 @@ def test_solution_passes(graded, name):
     report = graded(exercises()[name].solution, name, seconds=30.0)
     assert report.failure is None
     assert report.points == report.of
+
+
+def test_kernels_are_graded_without_greenlet_too(graded, monkeypatch):
+    monkeypatch.setattr(process, "_spec", lambda name: None if name == "greenlet" else find_spec(name))
+    report = graded(exercises()["one_thread_per_query"].solution, "one_thread_per_query", seconds=30.0)
+    assert report.failure is None
 
 
 @pytest.mark.parametrize("name", NAMES)
