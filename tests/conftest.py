@@ -24,7 +24,7 @@ _quiet = {
     "suppress_health_check": list(HealthCheck),
     "verbosity": Verbosity.normal,
 }
-settings.register_profile("ci", derandomize=True, database=None, max_examples=40, **_quiet)
+settings.register_profile("ci", derandomize=True, database=None, max_examples=30, **_quiet)
 settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
 settings.register_profile("simulator", derandomize=True, database=None, max_examples=6, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))

@@ -235,9 +235,9 @@ def test_chunk_sizes_bound_the_tiles(monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in KERNELS if name not in OF_PAIRS])
 def test_memory_does_not_grow_with_the_pairs(name, monkeypatch):
-    """Four times the queries and keys are sixteen times the pairs, and need no more than four times the memory."""
-    few, growth = (16, 3) if name in CUBES else (256, 4)
-    spare = 2**14 if name in CUBES else 2**19  # the tuples that Python keeps for later; all pairs would be 2**23 bytes
+    """Three times the queries and keys are nine times the pairs, and need no more than three times the memory."""
+    few, growth = 16 if name in CUBES else 256, 3
+    spare = 2**14 if name in CUBES else 2**19  # the tuples that Python keeps for later; all pairs would be 2**22 bytes
     limit_tiles(monkeypatch, 8, 64, 64) if name in CUBES else limit_tiles(monkeypatch, 32, 4096, 4096)
 
     def peak(n):

@@ -356,6 +356,6 @@ def test_the_number_of_threads_changes_no_bit(num_threads: Any, monkeypatch: Any
 
 def test_memory_does_not_grow_with_the_square_of_the_length(num_threads: Any) -> None:
     num_threads(2)
-    n = 4000
+    n = 3000
     for call in calls(n, 1):
         assert peak_of(call) < n * n * 4 / 2  # half the scores of one head

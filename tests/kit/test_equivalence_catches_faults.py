@@ -19,7 +19,7 @@ ATTENTIONS = [record.name for record in all_records() if is_attention(record)]
 
 
 EXAMPLES = 100
-"""As many as equivalence is tested with."""
+"""Fewer than `make thorough` tests equivalence with."""
 RARE = 400
 """For what shows in one dtype only, and there only with loud scores."""
 

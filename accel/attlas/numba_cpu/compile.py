@@ -16,6 +16,7 @@ unique here, and a second use is an error.
 """
 
 import contextlib
+import gc
 import hashlib
 import os
 import pickle
@@ -67,18 +68,26 @@ class _WideLowering(BaseNativeLowering):
 class _LinkedLibrary(JITCodeLibrary):
     """Code that other code is linked with.
 
-    It is optimized only once, for it will be again where it is linked in, and no machine code is made of it: both would
-    take a fifth of the time.
+    Each function is simplified, but not what they are together, and no machine code is made: the kernel is optimized
+    whole, with all that was linked into it. To do so for parts too would take a third of the time.
     """
 
     def _optimize_final_module(self) -> None:
-        passes, builder = self._codegen._module_pass_manager(opt=2)
-        passes.run(self._final_module, builder)
+        """Leave it as it is."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
         self._verify_declare_only_symbols()
         self._finalized = True
+
+
+class _AloneLower(_WideLower):
+    """Asks that a function is called where it is used, not copied there."""
+
+    def setup_function(self, fndesc: Any) -> None:
+        """Begin the function."""
+        super().setup_function(fndesc)
+        self.function.attributes.add("noinline")
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -102,6 +111,15 @@ class _PartLowering(_WideLowering):
         context.insert_user_function(known, described, [state.library])
         state["cr"] = lowered._replace(cfunc=known)
         return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _AloneLowering(_PartLowering):
+    _name = "attlas_alone_lowering"
+
+    @property
+    def lowering_class(self) -> type[Lower]:
+        return _AloneLower
 
 
 def _compiler(lowering: type[BaseNativeLowering]) -> type[CompilerBase]:
@@ -129,7 +147,7 @@ kernels fix the order of their sums, and the exponential relies on (x + big) - b
 SIGNATURE = types.void(types.int64, types.int64, types.int64[::1], types.int64[::1], types.int64[::1])
 """Of every kernel: the first task, the last, and the tables of operands, scratch and results."""
 
-_KERNELS, _PARTS = _compiler(_WideLowering), _compiler(_PartLowering)
+_KERNELS, _PARTS, _ALONE = (_compiler(step) for step in (_WideLowering, _PartLowering, _AloneLowering))
 
 _names: set[str] = set()
 
@@ -148,11 +166,24 @@ def kernel(function: Callable[..., Any], name: str) -> Any:
 def ready(kernel: Any) -> Any:
     """Return a kernel, compiled or loaded."""
     if not kernel.overloads:
-        undisturbed(kernel.compile, SIGNATURE)
+        undisturbed(_compile, kernel)
     return kernel
 
 
-def part(function: Callable[..., Any], of: str = "", inline: bool = False, reassociate: bool = False) -> Any:
+def _compile(kernel: Any) -> None:
+    """Compile or load. To search for garbage meanwhile would take a tenth of the time: a compiler makes much."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        kernel.compile(SIGNATURE)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def part(
+    function: Callable[..., Any], of: str = "", inline: bool = False, alone: bool = False, reassociate: bool = False
+) -> Any:
     """Compile a function that is called from compiled code.
 
     Parameters
@@ -163,10 +194,13 @@ def part(function: Callable[..., Any], of: str = "", inline: bool = False, reass
         What tells a function that a factory made from others of its name: all that the factory was given.
     inline : bool
         Build the function into its callers: for the few operations that stand in an inner loop.
+    alone : bool
+        Never do so: for a loop over arrays of which the compiler cannot see in the callers that they are apart, and so
+        would not take vectors of numbers.
     reassociate : bool
         Let the compiler choose the order of a sum, so that it can take vectors of numbers at once.
     """
-    options = {"pipeline_class": _PARTS, **OPTIONS}
+    options = {"pipeline_class": _ALONE if alone else _PARTS, **OPTIONS}
     if reassociate:
         options["fastmath"] = OPTIONS["fastmath"] | {"reassoc"}
     named = _named(function, f"{function.__qualname__}[{of}]") if of or function.__closure__ else function

@@ -57,7 +57,7 @@ def run_tour(
     layers: Sequence[int],
     heads: Sequence[int],
     advance: Callable[[str], None] = lambda name: None,
-    budget_seconds: float = 0.1,
+    budget_seconds: float = 0.04,
 ) -> Tour:
     """Take the tour.
 

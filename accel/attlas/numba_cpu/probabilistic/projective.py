@@ -63,13 +63,13 @@ def chart_of(real: Real) -> tuple[Any, Any]:
             term = x[i] + y[i]
             top[i] = term if term > top[i] else top[i]
 
-    raise_top = part(raise_top, of)
+    raise_top = part(raise_top, of, alone=True)
 
     def add_terms(mass, top, x, y, count):
         for i in range(count):
             mass[i] += exp((x[i] + y[i]) - top[i])
 
-    add_terms = part(add_terms, of)
+    add_terms = part(add_terms, of, alone=True)
 
     def combine(terms, at, x, x_at, x_step, y, y_at, y_step, parts, count):
         """Sum over the parts of stretches, from positions that move from part to part."""
@@ -107,7 +107,7 @@ def chart_of(real: Real) -> tuple[Any, Any]:
             to_x[i] += share
             to_y[i] += share
 
-    hand_down = part(hand_down, of)
+    hand_down = part(hand_down, of, alone=True)
 
     def divide(terms, at, scale, x, x_use, x_at, x_step, y, y_use, y_at, y_step, parts, count):
         """Hand probabilities (in `scale`) down to parts, in proportion to their terms."""
