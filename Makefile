@@ -17,6 +17,7 @@ BIN := $(VENV)/bin
 # are.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV) || true
+DOCTESTS := --doctest-modules --doctest-ignore-import-errors
 comma := ,
 installed = $(VENV)/.installed-$(subst $(comma),-,$(1))
 DEV := $(call installed,$(EXTRAS))
@@ -32,15 +33,15 @@ help:  ## Say what can be made
 tour: $(BASE)  ## Run every formulation on real attention heads; print the table, write report/attlas.html
 	$(BIN)/attlas tour --output report
 
-test: $(DEV) doctest  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+test: $(DEV)  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(DOCTESTS) tests ref accel
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --share 3
 
 simulator: $(DEV)  ## Run every test of the CUDA engine in Numba's simulator
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 doctest: $(DEV)  ## Run the examples in the docstrings
-	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules --doctest-ignore-import-errors ref accel
+	$(BIN)/python -m pytest -n $(WORKERS) $(DOCTESTS) ref accel
 
 lint: $(DEV)  ## Check style, types and generated stubs
 	$(BIN)/ruff check
@@ -72,7 +73,7 @@ bench: $(PEERS)  ## Time the engine beside PyTorch, with goals (some ten minutes
 large: $(DEV)  ## Measure interrupts, leaks, calls with a million tokens and growth; write docs/benchmarks/promises.json
 	$(BIN)/python docs/measure_promises.py
 
-thorough: $(DEV)  ## The tests of `make test` with ten times the draws, every kernel for every generation of GPUs
+thorough: $(DEV)  ## The tests of `make test` with many times the draws, whole, every kernel for every generation of GPUs
 	ATTLAS_PROFILE=thorough $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 fuzz: $(DEV)  ## Draw random cases for SECONDS on each of CANDIDATES; keep what fails as a test, write the figures

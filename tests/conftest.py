@@ -16,6 +16,7 @@ from attlas_ref.testing import all_laws, formulations
 from attlas_ref.testing.candidates import candidates
 from attlas_ref.testing.tally import TALLY, Tally
 
+THOROUGH = os.environ.get("ATTLAS_PROFILE") == "thorough"
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 
 _quiet = {
@@ -45,12 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--candidates",
         help=f"comma-separated names of the candidates to test; here: {', '.join(CANDIDATES)}",
     )
-    parser.addoption("--share", type=int, default=1, help="in the simulator: one in so many tests of the contract")
+    parser.addoption("--share", type=int, default=1, help="in the simulator: one in so many tests of a candidate")
     parser.addoption("--seconds", type=float, default=60, help="how long tests/fuzz.py draws, for each candidate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_blocks: blocks of the engines as users have them")
+    config.addinivalue_line("markers", "one_in(number): only one in so many of these tests runs, unless thorough")
     config.addinivalue_line(
         "markers", "formulations(condition, because): only those whose record fulfills it; why not the others"
     )
@@ -107,23 +109,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In the simulator, leave out tests that would be what they are without it, and take a share of the contract's.
+    """Take a share of the tests that say so, and in the simulator those that it makes a difference to.
 
-    The former neither take a candidate nor ask whether kernels are simulated. The share is by a checksum of the test's
-    name, so that it is spread over formulations and options and always the same.
+    A share is by a checksum of the test's name, so that it is spread over formulations and options and always the same.
     """
-    if not SIMULATED:
-        return
-    share = config.getoption("--share")
-    kept = [
-        item
-        for item in items
-        if "candidate" in item.fixturenames or hasattr(item.module, "simulated")  # type: ignore[attr-defined]
-        if item.path.parent.name != "contract" or "candidate" not in item.fixturenames or _checksum(item) % share == 0
-    ]
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):  # it compiles what the tests of its formulation need
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    kept = [item for item in items if _matters(item) and _checksum(item) % _share(item) == 0]
     left = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = kept
+
+
+def _matters(item: pytest.Item) -> bool:
+    """Whether a test is another one in the simulator: it takes a candidate, or asks whether kernels are simulated."""
+    return not SIMULATED or "candidate" in item.fixturenames or hasattr(item.module, "simulated")  # type: ignore[attr-defined]
+
+
+def _share(item: pytest.Item) -> int:
+    """One in how many tests like this one is run."""
+    if SIMULATED and "candidate" in item.fixturenames:  # type: ignore[attr-defined]
+        return int(item.config.getoption("--share"))
+    mark = None if THOROUGH else item.get_closest_marker("one_in")
+    return 1 if mark is None else int(mark.args[0])
 
 
 def _checksum(item: pytest.Item) -> int:

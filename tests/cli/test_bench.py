@@ -189,6 +189,7 @@ def test_limits_are_positive_and_the_higher_count():
     assert min(measured.operations_per_second, measured.bytes_per_second) > 0
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", TIMED)
 def test_bench_reports_every_contestant(cli, quick, name):
     measured = cli.json("bench", name, "--n", "8,9", "--width", "4", "--heads", "2", "--seconds", "0", "--no-memory",

@@ -17,6 +17,7 @@ def saved(path, **arrays):
     return path
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", COMPARED)
 def test_every_formulation_is_compared_on_every_engine(cli, name):
     record = find(name)

@@ -126,7 +126,7 @@ def test_every_kernel_on_the_list_fits_every_generation() -> None:
             assert taken.spilled == 0, (name, capability, taken)
 
 
-@pytest.mark.skipif(os.environ.get("ATTLAS_PROFILE") != "thorough", reason="may be made to grow over several sessions")
+@pytest.mark.skipif(os.environ.get("ATTLAS_PROFILE") != "thorough", reason="may be made to grow step by step")
 def test_the_list_is_complete() -> None:
     assert set(LISTED) == set(LANES), "run `make kernels`"
 

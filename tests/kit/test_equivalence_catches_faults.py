@@ -168,6 +168,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "option"), OPTIONS, ids=[f"{name}-{option}" for name, option in OPTIONS])
 def test_an_ignored_option_is_caught(name: str, option: str) -> None:
     def deaf(*arrays: Any, **options: Any) -> Any:
