@@ -34,8 +34,8 @@ tour: $(BASE)  ## Run every formulation on real attention heads; print the table
 	$(BIN)/attlas tour --output report
 
 test: $(DEV)  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(DOCTESTS) tests ref accel
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --share 3
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --less $(DOCTESTS) tests ref accel
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --less
 
 simulator: $(DEV)  ## Run every test of the CUDA engine in Numba's simulator
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

@@ -16,8 +16,10 @@ from attlas_ref.testing import all_laws, formulations
 from attlas_ref.testing.candidates import candidates
 from attlas_ref.testing.tally import TALLY, Tally
 
-THOROUGH = os.environ.get("ATTLAS_PROFILE") == "thorough"
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+SIMULATED_ONE_IN = 4
+"""What `make test` takes of the simulated tests; `make simulator` takes all."""
 
 _quiet = {
     "deadline": None,
@@ -25,7 +27,7 @@ _quiet = {
     "suppress_health_check": list(HealthCheck),
     "verbosity": Verbosity.normal,
 }
-settings.register_profile("ci", derandomize=True, database=None, max_examples=30, **_quiet)
+settings.register_profile("ci", derandomize=True, database=None, max_examples=25, **_quiet)
 settings.register_profile("thorough", derandomize=True, database=None, max_examples=500, **_quiet)
 settings.register_profile("simulator", derandomize=True, database=None, max_examples=6, **_quiet)
 settings.load_profile(os.environ.get("ATTLAS_PROFILE", "simulator" if SIMULATED else "ci"))
@@ -46,13 +48,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--candidates",
         help=f"comma-separated names of the candidates to test; here: {', '.join(CANDIDATES)}",
     )
-    parser.addoption("--share", type=int, default=1, help="in the simulator: one in so many tests of a candidate")
+    parser.addoption(
+        "--less",
+        action="store_true",
+        help="leave some to other lanes: tests marked one_in, and in the simulator all that take a candidate",
+    )
     parser.addoption("--seconds", type=float, default=60, help="how long tests/fuzz.py draws, for each candidate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_blocks: blocks of the engines as users have them")
-    config.addinivalue_line("markers", "one_in(number): only one in so many of these tests runs, unless thorough")
+    config.addinivalue_line("markers", "one_in(number): with --less only one in so many of these tests runs")
     config.addinivalue_line(
         "markers", "formulations(condition, because): only those whose record fulfills it; why not the others"
     )
@@ -109,14 +115,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take a share of the tests that say so, and in the simulator those that it makes a difference to.
+    """Take a share of the tests with `--less`, and in the simulator only those that it makes a difference to.
 
     A share is by a checksum of the test's name, so that it is spread over formulations and options and always the same.
     """
     for item in items:
         if isinstance(item, pytest.DoctestItem):  # it compiles what the tests of its formulation need
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    kept = [item for item in items if _matters(item) and _checksum(item) % _share(item) == 0]
+    less = config.getoption("--less")
+    kept = [item for item in items if _matters(item) and (not less or _checksum(item) % _one_in(item) == 0)]
     left = set(items) - set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = kept
@@ -127,11 +134,11 @@ def _matters(item: pytest.Item) -> bool:
     return not SIMULATED or "candidate" in item.fixturenames or hasattr(item.module, "simulated")  # type: ignore[attr-defined]
 
 
-def _share(item: pytest.Item) -> int:
-    """One in how many tests like this one is run."""
+def _one_in(item: pytest.Item) -> int:
+    """One in how many tests like this one runs where there are to be less."""
     if SIMULATED and "candidate" in item.fixturenames:  # type: ignore[attr-defined]
-        return int(item.config.getoption("--share"))
-    mark = None if THOROUGH else item.get_closest_marker("one_in")
+        return SIMULATED_ONE_IN
+    mark = item.get_closest_marker("one_in")
     return 1 if mark is None else int(mark.args[0])
 
 
