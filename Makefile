@@ -21,7 +21,8 @@ DOCTESTS := --doctest-modules --doctest-ignore-import-errors
 comma := ,
 installed = $(VENV)/.installed-$(subst $(comma),-,$(1))
 DEV := $(call installed,$(EXTRAS))
-BASE := $(call installed,base)
+# Whoever has installed more has what the package alone needs.
+BASE := $(or $(wildcard $(DEV)),$(call installed,base))
 PEERS := $(VENV)/.installed-dev-peers
 ZENSICAL := $(VENV)/.installed-dev-zensical
 
@@ -93,7 +94,7 @@ mutants: $(DEV)  ## Plant small faults in the sources and count those that tests
 clean:  ## Remove what was made
 	rm -rf $(VENV) site report docs/atlas docs/lessons .docs_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(BASE): pyproject.toml | $(BIN)/python
+$(call installed,base): pyproject.toml | $(BIN)/python
 	$(INSTALL) -e .
 	$(COMPILE)
 	touch $@
