@@ -34,7 +34,7 @@ help:  ## Say what can be made
 tour: $(BASE)  ## Run every formulation on real attention heads; print the table, write report/attlas.html
 	$(BIN)/attlas tour --output report
 
-test: $(DEV)  ## Run all tests: doctests, the engines, CUDA compiled for four GPUs and run in the simulator
+test: $(DEV)  ## Run the tests: doctests, the engines, CUDA compiled for four GPUs, a part of it in the simulator
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --less $(DOCTESTS) tests ref accel
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --less
 
