@@ -233,6 +233,7 @@ def test_chunk_sizes_bound_the_tiles(monkeypatch):
     assert set(shapes) == {(7, 5), (7, 4)}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", [name for name in KERNELS if name not in OF_PAIRS])
 def test_memory_does_not_grow_with_the_pairs(name, monkeypatch):
     """Three times the queries and keys are nine times the pairs, and need no more than three times the memory."""

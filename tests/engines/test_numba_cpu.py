@@ -280,8 +280,16 @@ def test_kernels_come_from_the_disk_and_do_not_mix(tmp_path: Path) -> None:
     sigmoid, softmax = run_python(CACHED, "sigmoid_attention,softmax_attention", **folder)
     assert sigmoid != "sigmoid_attention 0"
     assert softmax == "softmax_attention 0"
-    again = run_python(CACHED, "softmax_attention,sigmoid_attention", **folder)
+    again = run_python(CACHED, "softmax_attention,sigmoid_attention", **folder, NUMBA_NUM_THREADS="1")
     assert again == ["softmax_attention 0", "sigmoid_attention 0"]
+
+
+def test_another_setting_of_the_compiler_has_kernels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = compile._fingerprint()
+    monkeypatch.setenv("NUMBA_CUDA_WARN_ON_IMPLICIT_COPY", "0")
+    assert compile._fingerprint() == before
+    monkeypatch.setenv("NUMBA_OPT", "1")
+    assert compile._fingerprint() != before
 
 
 def test_a_cache_that_cannot_be_used_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def shared_memory(ptx):
     return total
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("lane", "capability"), COMPILED)
 def test_kernel_compiles_to_what_it_should(lane, capability):
     ptx = LANES[lane].ptx(capability)

@@ -34,7 +34,7 @@ def test_student_copy_fails(graded, name):
     assert report.points == 0
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("name", "mistake"), MISTAKES)
 def test_mistake_is_told_in_its_own_words(graded, name, mistake):
     exercise = exercises()[name]

@@ -216,6 +216,15 @@ def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return function
 
 
+WITHOUT_EFFECT = (
+    "NUMBA_CUDA_",
+    "NUMBA_ENABLE_CUDASIM",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING",
+)
+"""How the names begin of Numba's settings that leave the machine code for this processor as it is."""
+
+
 @cache
 def cache_folder() -> Path | None:
     """Where machine code is kept, or None if no folder can be written; made at the first call.
@@ -249,7 +258,11 @@ def _fingerprint() -> str:
         digest.update(source.relative_to(here).as_posix().encode())
         digest.update(source.read_bytes())
     processor = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
-    settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    settings = sorted(
+        (name, value)
+        for name, value in os.environ.items()
+        if name.startswith("NUMBA_") and not name.startswith(WITHOUT_EFFECT)
+    )
     for part in (sys.version, numba.__version__, llvmlite.__version__, *processor, repr(settings)):
         digest.update(part.encode())
     return digest.hexdigest()[:20]
