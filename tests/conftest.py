@@ -18,7 +18,7 @@ from attlas_ref.testing.tally import TALLY, Tally
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 
-SIMULATED_ONE_IN = 6
+SIMULATED_ONE_IN = 8
 """What `make test` takes of the simulated tests; `make simulator` takes all."""
 
 _quiet = {

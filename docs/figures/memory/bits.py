@@ -26,7 +26,7 @@ WIDTH = 40
 """Bits of the patterns whose capacity is measured."""
 PROBES = 60
 """Patterns of each network that are tried."""
-TRIALS = 4
+TRIALS = 2
 
 
 def _pictures() -> NDArray[np.int64]:
