@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attlas_ref.contract import Array, Indices
 from attlas_ref.contract.results import flat
 from attlas_ref.records import find
-from attlas_ref.testing import Candidate, Plan, assert_within_budget, build, compare
+from attlas_ref.testing import Candidate, Plan, assert_within_budget, build, compare, example_call
 from attlas_ref.testing.budget import high_and_lows
+from attlas_ref.testing.candidates import reference_candidate
 from attlas_ref.testing.drawn import letters_of
 from attlas_ref.testing.layouts import LAYOUTS, in_layout
 from attlas_ref.testing.pairs import is_dense
@@ -41,6 +43,39 @@ def test_each_argument_in_every_layout(candidate: Candidate, name: str) -> None:
         plan = plan_of(name, *layouts)
         budget = expected(name, layouts.index("stretched") if "stretched" in layouts else None)
         assert_within_budget(build(plan).by(candidate), *budget, what=f"{candidate}: {plan}")
+
+
+def test_each_array_may_have_members_that_the_others_lack(candidate: Candidate, name: str) -> None:
+    """Two members that differ, and two that are one memory."""
+
+    def views(argument: Any) -> Any:
+        if isinstance(argument, tuple):
+            return tuple(map(views, argument))
+        return np.broadcast_to(argument, (2, *np.shape(argument)))
+
+    def copies(argument: Any) -> Any:
+        return tuple(map(copies, argument)) if isinstance(argument, tuple) else views(argument).copy()
+
+    record, calls = find(name), []
+    sizes = dict(zip(letters_of(record), (5, 4, 7, 3), strict=False))
+    call = example_call(name, np.random.default_rng(0), sizes)
+    for place, argument in enumerate(call.arrays):
+        calls += [call.given(*call.arrays[:place], two(argument), *call.arrays[place + 1 :]) for two in (views, copies)]
+    for option, kind in record.options.items():
+        if not isinstance(kind, Array | Indices) or not kind.batched or getattr(kind, "broadcast", False):
+            continue
+        for seed in range(3):  # some may be a word, too
+            call = example_call(name, np.random.default_rng(seed), sizes, given=(option,))
+            value = call.options.get(option)
+            if value is not None and not isinstance(value, str):
+                calls += [call.given(**{option: two(value)}) for two in (views, copies)]
+                break
+    for call in calls:
+        try:
+            call.by(reference_candidate())
+        except ValueError:  # not every array may have members that the others lack
+            continue
+        compare(candidate, call)
 
 
 @pytest.mark.formulations.with_args(is_dense, because="they have no mask between queries and keys")

@@ -240,9 +240,10 @@ def logistic(xp: Any, x: Any) -> Any:
 
 
 def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:
-    """Sum a gradient over the axes along which its argument was broadcast."""
+    """Sum a gradient over the axes along which its argument was broadcast; members that it is the same for it lacks."""
     gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
-    axes = tuple(axis for axis, size in enumerate(shape) if size != gradient.shape[axis])
+    own = shape[len(shape) - gradient.ndim :]
+    axes = tuple(axis for axis, size in enumerate(own) if size != gradient.shape[axis])
     return gradient.sum(axis=axes, keepdims=True)
 
 

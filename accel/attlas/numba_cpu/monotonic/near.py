@@ -36,9 +36,9 @@ def windowed_soft_attention(
     return_weights: bool,
 ) -> Any:
     """See `attlas_ref.monotonic.windowed_soft_attention`."""
-    n, center = key.shape[-2], np.clip(lean(center[..., None]).astype(np.float64), -FAR, FAR).astype(np.int64)
-    bounds = np.concatenate([center - min(left, FAR), center + min(right, FAR) + 1], axis=-1)
-    run = Run(np.clip(bounds, 0, n), dot_scale(scale, query), mask, bias)
+    n, place = key.shape[-2], np.clip(lean(center[..., None]).astype(np.float64), -FAR, FAR).astype(np.int64)
+    bounds = np.clip(np.concatenate([place - min(left, FAR), place + min(right, FAR) + 1], axis=-1), 0, n)
+    run = Run(np.broadcast_to(bounds, (*center.shape, 2)), dot_scale(scale, query), mask, bias)
     return attend_runs(query, key, value, run, return_weights)
 
 
@@ -56,7 +56,8 @@ def segmental_soft_attention(
     """See `attlas_ref.monotonic.segmental_soft_attention`."""
     ends = lean(boundaries[..., None]).astype(np.int64) + 1  # (..., m, 1)
     begins = np.concatenate([np.zeros_like(ends[..., :1, :]), ends[..., :-1, :]], axis=-2)
-    run = Run(np.concatenate([begins, ends], axis=-1), dot_scale(scale, query), mask, bias)
+    bounds = np.broadcast_to(np.concatenate([begins, ends], axis=-1), (*boundaries.shape, 2))
+    run = Run(bounds, dot_scale(scale, query), mask, bias)
     return attend_runs(query, key, value, run, return_weights)
 
 

@@ -174,9 +174,12 @@ def probabilistic_attention(
     alpha, beta = _per_key(precision, query), _per_key(value_precision, query)
     bias = None
     if not isinstance(prior, str):
-        bias = np.log(lean(np.atleast_2d(prior)), dtype=query.dtype)
+        prior = np.atleast_2d(prior)
+        bias = np.broadcast_to(np.log(lean(prior), dtype=query.dtype), prior.shape)
     magnitude = isinstance(prior, str) and prior == "magnitude"
-    mixture = Mixture(_rows(query, alpha, value_init, beta), alpha, beta, value_init is not None, magnitude, mask, bias)
+    rows = _rows(query, alpha, value_init, beta)
+    rows = np.broadcast_to(rows, (*score_batch(rows, bias), *rows.shape[-2:]))  # a prior may have members of its own
+    mixture = Mixture(rows, alpha, beta, value_init is not None, magnitude, mask, bias)
     zeta, mu = key, value
     for _ in range(key_update_steps):
         center = key if anchor == "initial" else zeta

@@ -203,10 +203,10 @@ def skip_chain_crf(
 ) -> ConversationResult:
     """See `attlas_ref.probabilistic.skip_chain_crf`."""
     dtype, (n, c) = emissions.dtype, emissions.shape[-2:]
+    given = [array for array in (speakers, tags, mask) if array is not None]
+    batch = np.broadcast_shapes(emissions.shape[:-2], *(array.shape[:-1] for array in given))
     speakers = _renumbered(lean(speakers[..., None, :]), dtype)
     labels = speakers if tags is None else lean(tags[..., None, :]).astype(dtype, copy=False)
-    leading = () if mask is None else mask.shape[:-1]
-    batch = np.broadcast_shapes(emissions.shape[:-2], speakers.shape[:-2], labels.shape[:-2], leading)
     tables = [np.ascontiguousarray(table) for table in (start, end, self_transition, other_transition)]
     lengths = lengths_of(mask, batch, n)
     likelihood = None if tags is None else np.empty(batch, dtype=dtype)

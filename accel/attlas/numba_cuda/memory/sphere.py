@@ -25,7 +25,7 @@ from ..pieces import COLUMN_STEP, FIRST_MEMBER, GRAD, ROW_STEP, entry, larger
 from ..rows import RowBlock, build_combine, build_divide, compensated, default_row_block, plus
 from ..rules import Real
 from ..target import allocate, cuda, device, kernel, launch, shaped, upload
-from ..views import as_column, as_row, once
+from ..views import as_column, as_row, once, spread
 from .tables import LEVELS, TERMS, area_power, log_areas
 
 ROWS = 0
@@ -142,15 +142,17 @@ def build_caps(block: RowBlock, real: Real) -> Any:
 
 
 def _directions(x: Any) -> tuple[Any, Any, Any]:
-    """Return rows of unit length, their lengths (..., rows), and which are above 0; what is broadcast is done once."""
-    x = once(x)
+    """Return rows of unit length, their lengths (..., rows, 1), and which are above 0 (..., 1, rows); what is broadcast
+    is done once."""
+    batch, x = shape_of(x)[:-2], once(x)
     shape, dtype, block = shape_of(x), dtype_of(x), default_row_block()
     (memory,), layout = lay_out([x], shape[:-2])
     rows = math.prod(shape[:-1])
     real: Any = dtype.type
     found = allocate(shape, dtype), allocate(shape[:-1], dtype), allocate(shape[:-1], np.dtype(np.bool_))
     launch(build_directions(block, real), rows, block.threads, shape[-2], shape[-1], memory, layout, *found)
-    return shaped(found[0], shape), shaped(found[1], shape[:-1]), shaped(found[2], shape[:-1])
+    unit, (lengths, present) = shaped(found[0], shape), (shaped(each, shape[:-1]) for each in found[1:])
+    return spread(unit, batch), spread(as_column(lengths), batch), spread(as_row(present), batch)
 
 
 def sdm_continuous_attention(query: Any, key: Any, value: Any, *, cap_cosine: float, return_weights: bool) -> Any:
@@ -177,6 +179,5 @@ def sdm_continuous_attention(query: Any, key: Any, value: Any, *, cap_cosine: fl
 
     return attend_bands(
         weigh, query, key, value,
-        mask=as_row(present), scale=1.0, causal=False, return_weights=return_weights, given=as_column(lengths),
-        selects=True,
+        mask=present, scale=1.0, causal=False, return_weights=return_weights, given=lengths, selects=True,
     )  # fmt: skip
