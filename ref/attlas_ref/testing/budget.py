@@ -161,7 +161,7 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
     if actual.size == 0:
         return 0.0
     if dtype == np.bool_:  # a choice: right or wrong, where rounding does not decide it
-        open_ = np.any([np.asarray(low) != np.asarray(lows[0]) for low in lows], axis=0)
+        open_ = np.any([np.asarray(low) != np.asarray(high) for low in lows], axis=0)
         return 0.0 if bool(((actual == np.asarray(high)) | open_).all()) else np.inf
     high = rounded(high, dtype)
     judged = agreeing(high, lows)

@@ -134,7 +134,7 @@ def build_landmarks(block: RowBlock, real: Real, gradient: bool) -> Any:
                 begin = doors[c - 1] + 1
             score = band[start + door]
             kept = wanted > 0 and not score < least
-            share = real(math.exp(score - shift)) / divisor
+            share = real(math.exp(score - shift)) / divisor if kept else zero  # others may lie far above the shift
             most = lowest
             for j in range(begin, door):
                 most = larger(most, band[start + j])

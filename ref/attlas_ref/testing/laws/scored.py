@@ -103,12 +103,15 @@ ONE_RESULT = {"return_share": False, "return_logits": False}
 @law(
     BY_KEYS,
     statement="f(q, k[P], v[P]) = f(q, k, v) for every permutation P of the keys, masks and biases with them; where a "
-    "result has an entry per key, f(q, k, v)[P]",
+    "result has an entry per key, f(q, k, v)[P]; where scores belong to places, f(q, k[P], v) = f(q, k, v)",
     fixed=ONE_RESULT,
 )
 def other_keys_may_be_permuted(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     call = filled(call)
     order = take(rng.permutation(call.arrays[1].shape[-2]))
+    if call.options.get("score") == "location":
+        query, key, value = call.arrays
+        return equal(call.given(query, order(key, -2), value).by(f), call.by(f))
     return equal(along(call, "n", order).by(f), results_along(call, call.by(f), "n", order))
 
 
