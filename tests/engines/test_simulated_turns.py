@@ -56,3 +56,26 @@ def test_a_thread_that_fails_fails_the_launch():
 
     with pytest.raises(ArithmeticError, match="on purpose"):
         launched(fail, np.zeros(1))
+
+
+def test_a_failed_launch_leaves_its_shared_memory_to_nobody():
+    def made(dtype, fails):
+        @cuda.jit(device=True)
+        def share(thread):
+            held = cuda.shared.array(6, dtype)
+            held[thread] = 0.1
+            if fails and thread == 5:
+                raise ArithmeticError("on purpose")
+            cuda.syncthreads()
+            return held[thread]
+
+        def kernel(target):
+            thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+            target[cuda.blockIdx.x, thread] = share(thread)
+
+        return kernel
+
+    with pytest.raises(ArithmeticError) as kept:
+        launched(made(np.float32, fails=True), np.zeros((2, 6)))
+    np.testing.assert_array_equal(launched(made(np.float64, fails=False), np.zeros((2, 6))), np.full((2, 6), 0.1))
+    assert kept.value.args == ("on purpose",)

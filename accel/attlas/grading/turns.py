@@ -63,11 +63,16 @@ class Turns:
         order = random.Random(0)
         function = partial(self.function, *arguments)
         alive = [Turn(function, self, block, place) for place in np.ndindex(*self.block_dim)]
-        while alive:
-            order.shuffle(alive)
+        try:
+            while alive:
+                order.shuffle(alive)
+                for thread in alive:
+                    thread.switch()
+                alive = [thread for thread in alive if not thread.dead]
+        finally:  # where one failed the others end too: the next kernel would get their shared memory
             for thread in alive:
-                thread.switch()
-            alive = [thread for thread in alive if not thread.dead]
+                if not thread.dead:
+                    thread.throw()
 
 
 def take_turns() -> None:
