@@ -51,6 +51,11 @@ def layout_of(
     Layout or None
         None if a stride is not a whole number of elements; such an array must be copied first.
 
+    Raises
+    ------
+    ValueError
+        If the leading axes do not broadcast to the batch: some members would never be read.
+
     Examples
     --------
     A reversed matrix, broadcast over a batch of two:
@@ -59,6 +64,10 @@ def layout_of(
     >>> layout_of(a.shape, a.strides, a.itemsize, batch=(2,))
     Layout(lowest=-3, extent=6, offsets=array([3, 3]), row=-3, column=1)
     """
+    own = tuple(shape[: max(0, len(shape) - core)])
+    fitting = batch[len(batch) - len(own) :] if len(own) <= len(batch) else ()
+    if len(fitting) < len(own) or any(size not in (1, most) for size, most in zip(own, fitting, strict=True)):
+        raise ValueError(f"leading axes {own} do not broadcast to {batch}")
     steps = [0 if size <= 1 else stride for size, stride in zip(shape, strides, strict=True)]
     if any(step % itemsize for step in steps):
         return None

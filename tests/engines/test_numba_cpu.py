@@ -284,6 +284,16 @@ def test_kernels_come_from_the_disk_and_do_not_mix(tmp_path: Path) -> None:
     assert again == ["softmax_attention 0", "sigmoid_attention 0"]
 
 
+def test_no_member_of_a_batch_is_left_out_unnoticed() -> None:
+    """A mask may have members that no other array has; a batch that lacks them is an error."""
+    one, two = np.ones((1, 1)), np.ones((2, 1, 1), dtype=bool)
+    problem = operands.lay_out(one, one, one, mask=two, bias=None, diagonal=None, parameters=())
+    assert problem.batch == (2,)
+    for batch in ((), (1,), (3,)):
+        with pytest.raises(ValueError, match=r"leading axes \(2,\) do not broadcast"):
+            operands.lay(two, batch)
+
+
 def test_another_setting_of_the_compiler_has_kernels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     before = compile._fingerprint()
     monkeypatch.setenv("NUMBA_CUDA_WARN_ON_IMPLICIT_COPY", "0")

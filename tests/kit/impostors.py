@@ -34,7 +34,9 @@ def streamed(
     if fault == "a stride":
         key = np.ascontiguousarray(given[1].T).reshape(key.shape) if given[1].strides[-1] < 0 else key
     m, n, e = query.shape[-2], key.shape[-2], value.shape[-1]
-    leading = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+    scored = [query, key, *(array for array in (mask, bias) if array is not None)]
+    rows = np.broadcast_shapes(*(array.shape[:-2] for array in scored))
+    leading = np.broadcast_shapes(rows, value.shape[:-2])
     factor = 1 / np.sqrt(query.shape[-1]) if scale is None or fault == "the scale" else scale
     visible = np.ones((*leading, m, n), dtype=bool)
     if causal:
@@ -75,21 +77,18 @@ def streamed(
         return output.astype(dtype)
     from attlas_ref.contract import AttentionResult
 
+    if rows != leading:  # values have leading axes of their own, which weights lack
+        options: dict[str, Any] = {"temperature": temperature, "scale": scale, "mask": mask, "bias": bias}
+        options |= {"causal": causal, "return_weights": True, "fault": fault}
+        weights = streamed(given[0], given[1], np.zeros((n, 0), dtype=given[2].dtype), **options).weights
+        return AttentionResult(output.astype(dtype), weights.astype(dtype))
     shift = np.where(running_max == -np.inf, 0, running_max)
     weights = np.where(visible, np.exp(scores - shift) / np.where(empty, 1, running_sum), 0)
-    rows = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], *(x.shape[:-2] for x in (mask, bias) if x is not None))
-    first = tuple(0 for _ in range(len(leading) - len(rows)))
-    return AttentionResult(output.astype(dtype), _without_value_axes(weights, rows, first).astype(dtype))
+    return AttentionResult(output.astype(dtype), weights.astype(dtype))
 
 
 def _visible_sum(weights: Any, seen: Any, value: Any) -> Any:
     return np.where(seen[..., None], weights[..., None] * value[..., None, :, :], 0).sum(axis=-2)
-
-
-def _without_value_axes(weights: Any, rows: tuple[int, ...], first: tuple[int, ...]) -> Any:
-    """Weights do not depend on the leading axes that only the values have."""
-    weights = weights[first]
-    return weights[tuple(slice(0, size) for size in rows)]
 
 
 def quietly(function: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,8 @@ def test_draws_are_varied() -> None:
             "several blocks": n > 16,
             "batch": query.ndim > 2,
             "broadcast": len({array.shape[:-2] for array in call.arrays}) > 1,
+            "one key for all heads": query.shape[:-2] == (2, 3) and key.shape[:-2] == (2, 1),
+            "one mask for all heads": np.shape(call.options.get("mask"))[:-2] == (2, 1) and visible.shape[1] == 3,
             "read-only": not query.flags.writeable,
             "writeable": query.flags.writeable,
             "negative stride": any(stride < 0 for stride in query.strides),
@@ -76,6 +79,17 @@ def test_draws_are_varied() -> None:
     draw()
     assert all(count > 0 for count in seen.values()), seen
     assert seen["no keys"] < seen["all"] / 8
+
+
+def test_an_option_is_drawn_with_members_that_no_array_has() -> None:
+    def more(call: Any) -> bool:
+        return call.options["sink"].ndim - 1 > max(array.ndim - 2 for array in call.arrays)
+
+    found = find_example(
+        calls("sink_attention"), more, settings=settings(derandomize=True, database=None, max_examples=1000)
+    )
+    sink = found.options["sink"]
+    assert found.by(reference_candidate()).shape[:-2] == sink.shape[:-1] == found.plan.batch
 
 
 def test_draws_shrink_to_a_small_call() -> None:

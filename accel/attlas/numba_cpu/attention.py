@@ -72,7 +72,7 @@ def attend(
         "selects": selects,
     }
     kernels = kernels_of(build, query.dtype)
-    problem = lay_out(query, key, value, batch=score_batch(query, key, value, extra), **options)
+    problem = lay_out(query, key, value, **options)
     if not return_weights:
         return run_forward(problem, kernels)[0]
     # The weights take the maxima of scores that were summed in the same order as theirs.

@@ -119,7 +119,7 @@ def lay_out(
     n, e = value.shape[-2:]
     arrays = [query, key, value] + ([] if gradient is None else [gradient])
     if batch is None:
-        batch = broadcast(*(array.shape[:-2] for array in arrays))
+        batch = broadcast(*(array.shape[:-2] for array in (*arrays, mask, bias, extra) if array is not None))
     late_bias = None
     if bias is not None and bias.dtype != dtype:
         if bias.size <= sum(array.size for array in arrays):
@@ -127,10 +127,10 @@ def lay_out(
         else:
             late_bias = np.broadcast_to(bias, batch + (bias.shape if bias.ndim > 1 else (1, *bias.shape))[-2:])
             bias = None
-    given = {"query": query, "key": key, "value": value, "gradient": gradient, "bias": bias, "extra": extra}
-    given["mask"] = mask
+    named = {"query": query, "key": key, "value": value, "gradient": gradient, "bias": bias, "extra": extra}
+    named["mask"] = mask
     nothing = laid_nothing(math.prod(batch))
-    matrices = {name: nothing if array is None else lay(array, batch) for name, array in given.items()}
+    matrices = {name: nothing if array is None else lay(array, batch) for name, array in named.items()}
     hides = mask is not None or diagonal is not None or selects
     size = Sizes(
         m=m,

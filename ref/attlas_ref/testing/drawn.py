@@ -32,6 +32,7 @@ from ..contract import (
 from ..contract.signature import Core, in_line, is_group, is_open
 from ..records import Draft, Record, find
 from .layouts import is_spread, laid_out
+from .leading import leading_axes
 from .pairs import bias_of, is_dense, mask_of, planted
 from .plan import Call, Plan, dtype_named
 
@@ -175,18 +176,17 @@ def build(plan: Plan, given: Collection[str] | None = None, /, **options: Any) -
     for arrange in record.arrange:
         arrange(draft)
     named, plan = plan, dataclasses.replace(plan, sizes=draft.sizes, batch=draft.batch)
-    leading = _leading(plan, record)
-    plan = dataclasses.replace(plan, batch=np.broadcast_shapes(*leading))
+    made = [name for name, option in record.options.items() if _is_made(name, option, keywords, present)]
+    leading = leading_axes(record, _names(record, plan.parts), plan.batch, plan.stretch, made)
+    plan = dataclasses.replace(plan, batch=leading.results)
     numbers = [
         _numbers(plan, (*axes, *_sized(plan, core)), index == 0, rng)
-        for index, (axes, core) in enumerate(zip(leading, cores_of(record, plan.parts), strict=True))
+        for index, (axes, core) in enumerate(zip(leading.arrays, cores_of(record, plan.parts), strict=True))
     ]
-    for name, option in record.options.items():
-        made = name in keywords  # by an `arrange`
-        if isinstance(option, SIZED) and not made and (not option.optional or name in present or is_spread(option)):
-            value = _sized_option(option, plan, rng)
-            if value is not None:
-                keywords[name] = value
+    for name in made:
+        value = _sized_option(record.options[name], plan, leading.options.get(name, ()), rng)
+        if value is not None:
+            keywords[name] = value
     known = {"dtype": plan.dtype, **keywords, **options}
     arrays = legal(record, _grouped(record, numbers, plan.parts), known)
     call = Call(plan.name, arrays, keywords)
@@ -205,7 +205,13 @@ def _is_optional_array(option: Option) -> bool:
     return isinstance(option, SIZED) and option.optional and not is_spread(option)
 
 
-def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
+def _is_made(name: str, option: Option, keywords: Mapping[str, Any], present: Collection[str]) -> bool:
+    """Whether the value of an option is still to be made: it depends on the sizes, and no `arrange` made it."""
+    given = not option.optional or name in present or is_spread(option)
+    return isinstance(option, SIZED) and name not in keywords and given
+
+
+def _sized_option(option: Option, plan: Plan, leading: tuple[int, ...], rng: np.random.Generator) -> Any:
     """Make the value of an option that depends on the sizes; None for a mask or bias that the plan leaves out."""
     if isinstance(option, Slice):
         n = plan.sizes["n"]
@@ -216,12 +222,12 @@ def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
     if isinstance(option, Labels):
         return np.flatnonzero(rng.random(plan.sizes[option.size or "n"]) < 0.4).tolist()
     if isinstance(option, Indices):
-        shape = (*(plan.batch if option.batched else ()), *_sized(plan, option.core))
+        shape = (*leading, *_sized(plan, option.core))
         drawn = rng.integers(0, size_of(option.below, plan.sizes) if option.below else 3, shape)
         drawn = np.sort(drawn, axis=-1) if option.ordered else drawn
         return drawn.tolist() if drawn.size else drawn  # a list of nothing has lost its shape
     if isinstance(option, Partial):
-        return _state(option, plan, rng)
+        return _state(option, plan, leading, rng)
     if isinstance(option, Levels):
         return None  # a record whose calls have them makes them itself
     if isinstance(option, Integers):
@@ -231,37 +237,20 @@ def _sized_option(option: Option, plan: Plan, rng: np.random.Generator) -> Any:
     shape = _sized(plan, in_line(option.core, plan.parts))
     if is_spread(option):
         kind, maker = (plan.mask, mask_of) if option.boolean else (plan.bias, bias_of)
-        pairs = None if kind is None else maker(kind, shape, plan, rng)
+        pairs = None if kind is None else maker(kind, shape, leading, plan, rng)
         return pairs if pairs is None or option.valid is None else option.valid(pairs)
     if option.words and rng.random() < 0.5:
         return option.words[rng.integers(len(option.words))]
     if option.boolean:
-        return rng.random(shape) < 0.5
-    value = _floats(plan, (*plan.batch, *shape) if option.batched and not option.broadcast else shape, rng)
+        return rng.random((*leading, *shape)) < 0.5
+    value = _floats(plan, (*leading, *shape), rng)
     return value if option.valid is None else option.valid(value)
 
 
-def _state(option: Partial, plan: Plan, rng: np.random.Generator) -> tuple[Any, ...]:
+def _state(option: Partial, plan: Plan, leading: tuple[int, ...], rng: np.random.Generator) -> tuple[Any, ...]:
     """Make a partial attention: a maximum, a total that is not negative, an accumulator."""
-    maximum, total, accumulator = (_floats(plan, (*plan.batch, *_sized(plan, core)), rng) for core in option.cores)
+    maximum, total, accumulator = (_floats(plan, (*leading, *_sized(plan, core)), rng) for core in option.cores)
     return maximum, np.abs(total) + 1, accumulator
-
-
-def _leading(plan: Plan, record: Record) -> list[tuple[int, ...]]:
-    """The leading axes of each array."""
-    leading = []
-    for index, _ in enumerate(cores_of(record, plan.parts)):
-        drop = plan.stretch[index] if index < len(plan.stretch) else 0
-        leading.append(plan.batch[drop:] if drop <= len(plan.batch) else (1,) * len(plan.batch))
-    names = _names(record, plan.parts)
-    if "grad_output" in names:  # it has the shape of the output, by contract
-        others = [axes for name, axes in zip(names, leading, strict=True) if name != "grad_output"]
-        leading[names.index("grad_output")] = np.broadcast_shapes(*others)
-    for name, other in record.one_row.items():  # with more axes than the other its last one could be read as a row
-        most = len(leading[names.index(other)])
-        axes = leading[names.index(name)]
-        leading[names.index(name)] = axes[max(0, len(axes) - most) :]
-    return leading
 
 
 def _numbers(plan: Plan, shape: tuple[int, ...], first: bool, rng: np.random.Generator) -> NDArray[Any]:

@@ -5,17 +5,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import parse_signature
+from ..contract import Array, Indices, parse_signature
 from ..records import Record, find
 from .plan import Call, Plan, dtype_named
 
 
-def mask_of(kind: str, core: tuple[int, ...], plan: Plan, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw a mask of a kind of `MASKS` that broadcasts to the leading axes and a core."""
+def mask_of(
+    kind: str, core: tuple[int, ...], leading: tuple[int, ...], plan: Plan, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw a mask of a kind of `MASKS` with these leading axes that broadcasts to a core."""
     if kind in ("full", "nothing"):
         return np.full(core, kind == "full")
-    few = {"keys": (*plan.batch, *(1 for _ in core[:-1]), *core[-1:]), "queries": (*core[:-1], 1), "shared": core}
-    shape = few.get(kind, (*plan.batch, *core))
+    few = {"keys": (*leading, *(1 for _ in core[:-1]), *core[-1:]), "queries": (*core[:-1], 1), "shared": core}
+    shape = few.get(kind, (*leading, *core))
     mask = rng.random(shape) < 0.6
     if kind == "rows":
         mask &= rng.random((*shape[:-1], 1)) < 0.6
@@ -24,9 +26,11 @@ def mask_of(kind: str, core: tuple[int, ...], plan: Plan, rng: np.random.Generat
     return mask
 
 
-def bias_of(kind: str, core: tuple[int, ...], plan: Plan, rng: np.random.Generator) -> NDArray[Any]:
-    """Draw a bias of a kind of `BIASES` that broadcasts to the leading axes and a core."""
-    shape = {"keys": core[-1:], "shared": core, "half": core}.get(kind, (*plan.batch, *core))
+def bias_of(
+    kind: str, core: tuple[int, ...], leading: tuple[int, ...], plan: Plan, rng: np.random.Generator
+) -> NDArray[Any]:
+    """Draw a bias of a kind of `BIASES` with these leading axes that broadcasts to a core."""
+    shape = {"keys": core[-1:], "shared": core, "half": core}.get(kind, (*leading, *core))
     bias = rng.standard_normal(shape)
     if kind == "hides":
         bias = np.where(rng.random(shape) < 0.3, -np.inf, bias)
@@ -40,9 +44,12 @@ def bias_of(kind: str, core: tuple[int, ...], plan: Plan, rng: np.random.Generat
 def visible_in(call: Call) -> NDArray[np.bool_]:
     """Which query sees which key in a dense call, at full shape (..., m, n)."""
     visible = rule_of(call)
-    cores = parse_signature(find(call.name).signature).inputs
-    shapes = (array.shape[: max(0, array.ndim - len(core))] for array, core in zip(call.arrays, cores, strict=True))
-    leading = np.broadcast_shapes(*shapes)
+    record = find(call.name)
+    given = list(zip(call.arrays, parse_signature(record.signature).inputs, strict=True))
+    for name, option in record.options.items():
+        if isinstance(option, Array | Indices) and not isinstance(call.options.get(name), str | None):
+            given.append((np.asarray(call.options[name]), option.core))
+    leading = np.broadcast_shapes(*(array.shape[: max(0, array.ndim - len(core))] for array, core in given))
     return np.broadcast_to(visible, (*leading, *visible.shape[-2:])).copy()
 
 

@@ -29,7 +29,8 @@ class Plan:
     """The size of each letter of the signature."""
     batch: tuple[int, ...] = ()
     stretch: tuple[int, ...] = ()
-    """For each array how many of its leading axes are left out; one more than that: it has all, of size 1."""
+    """For each array how many of its leading axes are left out; one more than all: it has all, of size 1; two more: the
+    last one has size 1. Then the same for each option that may have leading axes, or they have those of the results."""
     dtype: str = "float32"
     parts: int = 2
     """How many arrays a tuple of any number of them has."""

@@ -16,6 +16,7 @@ from ..contract import Choice, Flag, Integer, Number, Option, WordOrNumber
 from ..records import Record, find
 from .drawn import SIZED, build, cores_of, has_parts, letters_of
 from .layouts import LAYOUTS, is_spread
+from .leading import WAYS, with_axes
 from .plan import BIASES, HIDDEN, MAGNITUDES, MASKS, Call, Plan
 
 SIZES = (*(1, 2, 3, 4, 5, 7) * 5, *(8, 9, 11, 16, 17, 31, 32, 33, 63, 64, 65), 0)
@@ -74,7 +75,10 @@ def plan_of(
         sizes[letter] = choose.one_of(sorted(fitting, key=lambda s: (s == 0, s)))
     batches = [batch for batch in BATCHES if 0 not in batch or not least]
     batch = choose.one_of([b for b in batches for _ in range(round(5 * BATCH_CHANCES[BATCHES.index(b)]))])
-    stretch = [choose.one_of(range(len(batch) + 2)) for _ in cores_of(record, parts)]
+    ways = range(len(batch) + 1 + WAYS)
+    stretch = [choose.one_of(ways) for _ in cores_of(record, parts)]
+    # An option with members keeps an axis: some have a row for each head.
+    stretch += [choose.one_of([way for way in ways if way != len(batch)]) for _ in with_axes(record)]
     mask = choose.one_of((*(kind for kind in MASKS if kind != "nothing" for _ in range(3)), "nothing"))
     bias = choose.one_of((None, None, *BIASES))
     return Plan(

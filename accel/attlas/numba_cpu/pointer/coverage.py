@@ -176,7 +176,7 @@ def coverage_attention(
 
     def scan(own: tuple[int, ...], *results: Array | None) -> None:
         hidden = None if mask is None else lay(mask, own)
-        read = value if own == batch else keys[:0, :0]  # without an output no value is read
+        read = value if own == batch else keys[..., :0, :0]  # without an output no value is read
         launch(
             kernels_of(build_coverage, dtype),
             math.prod(own),

@@ -119,5 +119,6 @@ def _error(relation: Relation, high: Relation, lows: list[Relation]) -> float:
     error = np.where(agree, 0, np.where(np.isnan(error), np.inf, np.maximum(error, 0)))
     error, bound = np.broadcast_arrays(np.where(judged, error, 0), bound)
     ratio = np.where(error > 0, np.inf, 0.0)
-    np.divide(error, bound, out=ratio, where=bound > 0)
+    with np.errstate(over="ignore"):
+        np.divide(error, bound, out=ratio, where=bound > 0)
     return float(ratio.max(initial=0))
