@@ -1,10 +1,13 @@
 """The bound on errors: what it accepts, what it refuses, and that it follows the precision."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from attlas_ref.testing import assert_within_budget, error_in_budgets, example_call, high_and_lows
 from attlas_ref.testing.budget import FACTOR, LAST_UNITS, budget, unit
+from attlas_ref.testing.lows import Lows, least_error
 from attlas_ref.testing.stochastic import noisy, perturbed
 
 HIGH = np.array([[1.0, -2.0], [0.5, 4.0]])
@@ -17,6 +20,21 @@ def test_an_error_of_twice_the_plain_formula_passes_and_more_does_not() -> None:
     just_inside[0, 0] += edge
     just_outside[0, 0] += np.nextafter(edge, 1) + unit(np.float64)
     assert error_in_budgets(just_inside, HIGH, [low]) <= 1 < error_in_budgets(just_outside, HIGH, [low])
+
+
+@pytest.mark.parametrize(("error", "asked"), [(0.9, 1), (1.5, 6), (1.9, 24), (2.1, 3)])
+def test_an_error_in_doubt_is_judged_beside_more_evaluations(error: float, asked: int) -> None:
+    """The first ones are lucky: the fourth errs by 0.8, the thirteenth by 1, the others by 0.5."""
+    made: list[int] = []
+
+    def evaluations() -> Iterator[float]:
+        for place in range(24):
+            made.append(place)
+            yield {3: 0.8, 12: 1.0}.get(place, 0.5)
+
+    found = least_error(lambda some: error * 0.5 / max(some), Lows(evaluations(), count=3, most=24))
+    assert len(made) == asked
+    assert found == error * 0.5 / {1: 0.5, 3: 0.5, 6: 0.8, 24: 1.0}[asked]
 
 
 def test_a_block_has_a_budget_of_its_own() -> None:

@@ -39,13 +39,14 @@ from numpy.typing import NDArray
 from ..contract import Array, bind
 from ..contract.reference import prepared, returned
 from ..records import Record, find
-from .lows import Lows, least_error
+from .lows import MORE, Lows, least_error
 from .stochastic import noisy
 
 FACTOR = 2
 LAST_UNITS = 4
 LOWS = 8
-"""With errors alike in kind, the chance that all lows are lucky by the factor shrinks as its power."""
+"""With errors alike in kind, the chance that all lows are lucky by the factor shrinks as its power; an error of up to
+two budgets is judged beside eight times as many."""
 
 LARGE = 4096
 """Entries from which half as many lows are enough, since each then holds the largest of many errors.
@@ -228,7 +229,7 @@ def high_and_lows(
         while True:
             yield monte_carlo(record, arrays, options, rng)
 
-    return high, Lows(evaluations(), count)
+    return high, Lows(evaluations(), count, 1 if few else MORE * count)
 
 
 def monte_carlo(record: Record, arrays: Sequence[Any], options: Mapping[str, Any], rng: np.random.Generator) -> Any:

@@ -146,11 +146,11 @@ def more_samples_climb_from_the_elbo_to_the_marginal(
 @law(SAMPLED, ties=(BOUNDS,), statement="q = p(z | x, y): log w̄_K = log p(y | x) whatever is drawn")
 def samples_of_the_posterior_give_the_marginal(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     prior, likelihood, _ = call.arrays
+    samples = np.asarray(call.options["samples"], dtype=np.int64)
     log_posterior = _log_posterior(call).astype(prior.dtype)
-    samples = np.broadcast_to(
-        np.asarray(call.options["samples"], dtype=np.int64),
-        (*log_posterior.shape[:-1], np.shape(call.options["samples"])[-1]),
-    )
+    leading = np.broadcast_shapes(log_posterior.shape[:-1], samples.shape[:-1])
+    log_posterior = np.broadcast_to(log_posterior, (*leading, log_posterior.shape[-1]))
+    samples = np.broadcast_to(samples, (*leading, samples.shape[-1]))
     possible = np.take_along_axis(np.asarray(log_posterior), samples, axis=-1) > -np.inf
     samples = np.where(possible, samples, np.asarray(log_posterior).argmax(axis=-1)[..., None])
     found = call.given(prior, likelihood, log_posterior, samples=samples).by(f)

@@ -50,10 +50,11 @@ def a_mixture_keeps_the_mass(f: Evaluate, call: Call, rng: np.random.Generator) 
     (MIXTURE, SENTINEL),
     statement="words that are not in the vocabulary: size = None is the largest of them + 1",
     fixed={"size": None, "mask": None},
-    least={"n": 1},
+    least={"m": 1, "n": 1},
 )
 def unknown_words_make_room_for_themselves(f: Evaluate, call: Call, rng: np.random.Generator) -> Relation:
     *arrays, ids = call.arrays
+    ids = np.asarray(ids)  # words are whole numbers in noisy arithmetic too
     known = arrays[find(call.name).takes.index("vocab_prob")].shape[-1]
     unknown = call.given(*arrays, ids + known)
     return equal(unknown.by(f), unknown.given(size=int(ids.max()) + known + 1).by(f))

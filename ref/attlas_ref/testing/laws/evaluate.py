@@ -8,7 +8,7 @@ import numpy as np
 from ...contract.reference import tuple_like
 from ...records import find
 from .. import budget
-from ..lows import Lows, least_error
+from ..lows import MORE, Lows, least_error
 from ..plan import Call
 from ..remembered import remembered
 from ..stochastic import noisy
@@ -58,11 +58,11 @@ def _highs_and_lows(law: Law, call: Call, seed: int) -> tuple[tuple[Relation, ..
 
     def evaluations() -> Iterator[tuple[Relation, ...]]:
         yield _relations(law, _reference, call, seed)
-        for run in range(LOWS - 1):
+        for run in range(MORE * LOWS - 1):
             yield _noisy_relations(law, call, seed, np.random.default_rng([seed, run]))
 
     highs = _relations(law, _reference, call.mapped(lambda array: np.asarray(array, dtype=np.float64)), seed)
-    return highs, Lows(evaluations(), LOWS)
+    return highs, Lows(evaluations(), LOWS, MORE * LOWS)
 
 
 def _least(relation: Relation, highs: tuple[Relation, ...], lows: Lows, index: int) -> float:
