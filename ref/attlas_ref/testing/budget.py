@@ -46,7 +46,7 @@ FACTOR = 2
 LAST_UNITS = 4
 LOWS = 8
 """With errors alike in kind, the chance that all lows are lucky by the factor shrinks as its power; an error of up to
-two budgets is judged beside eight times as many."""
+four budgets is judged beside eight times as many."""
 
 LARGE = 4096
 """Entries from which half as many lows are enough, since each then holds the largest of many errors.

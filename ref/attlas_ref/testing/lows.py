@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-IN_DOUBT = 2
+IN_DOUBT = 4
 """Errors of up to so many budgets are in doubt."""
 MORE = 8
 """Times as many evaluations there are for an error in doubt."""

@@ -6,9 +6,12 @@ between the runs is what rounding decides; what does not change does not depend 
 to be known, and it works in the widest precision too, where nothing better is at hand to compare with.
 
 `noisy` makes an array whose arithmetic behaves so. Sums and matrix products move their terms and their result, so that
-cancellation is felt with the size of the terms. What is exact stays exact: zeros, infinities, maxima, signs, choices.
+cancellation is felt with the size of the terms. What LAPACK does cannot be looked into: its backward error is taken
+for that of a matrix whose entries have each been rounded as often as there are entries. What is exact stays exact:
+zeros, infinities, maxima, signs, choices.
 """
 
+import math
 from functools import cache
 from typing import Any
 
@@ -21,6 +24,9 @@ EXACT = {
     *(np.floor, np.ceil, np.rint, np.trunc, np.ldexp, np.frexp, np.heaviside),
 }
 """Operations without rounding."""
+
+FACTORIZATIONS = {np.linalg.pinv, np.linalg.eigh, np.linalg.lstsq, np.linalg.solve}
+"""Functions of LAPACK that references call."""
 
 CONTRACTIONS = {np.einsum, np.tensordot, np.dot, np.inner, np.vdot, np.mean, np.sum, np.cumsum}
 """Functions, beside the ufuncs `matmul` and `add.reduce`, that multiply and add many terms."""
@@ -90,10 +96,17 @@ class NoisyArray(np.ndarray):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         rng = self._generator(args)
-        contracts = function in CONTRACTIONS
-        unwrap = (lambda array: perturbed(np.asarray(array), rng)) if contracts else np.asarray
+        rounds = function in CONTRACTIONS or function in FACTORIZATIONS
+
+        def unwrap(array: Any) -> Any:
+            array = np.asarray(array)
+            steps = math.prod(array.shape[-2:]) if function in FACTORIZATIONS else int(rounds)
+            for _ in range(steps):
+                array = perturbed(array, rng)
+            return array
+
         result = function(*_map(args, unwrap), **_map(kwargs, unwrap))
-        return self._wrap(result, rng, exact=not contracts)
+        return self._wrap(result, rng, exact=not rounds)
 
     def _generator(self, values: Any) -> np.random.Generator:
         mine = getattr(self, "rng", None)

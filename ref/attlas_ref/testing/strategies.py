@@ -78,7 +78,8 @@ def plan_of(
     ways = range(len(batch) + 1 + WAYS)
     stretch = [choose.one_of(ways) for _ in cores_of(record, parts)]
     # An option with members keeps an axis: some have a row for each head.
-    stretch += [choose.one_of([way for way in ways if way != len(batch)]) for _ in with_axes(record)]
+    own = [choose.one_of([way for way in ways if way != len(batch)]) for _ in with_axes(record)]
+    stretch += [] if plain else own
     mask = choose.one_of((*(kind for kind in MASKS if kind != "nothing" for _ in range(3)), "nothing"))
     bias = choose.one_of((None, None, *BIASES))
     return Plan(
@@ -166,7 +167,7 @@ def calls(
     fixed : mapping, optional
         Options that are given instead of drawn; for `mask` and `bias` a kind from `plan.MASKS` and `plan.BIASES`.
     plain : bool, default False
-        Leave out NaN and infinity behind the mask.
+        Leave out NaN and infinity behind the mask, and give options the leading axes of the results.
 
     Returns
     -------
