@@ -11,12 +11,14 @@ Attend = TypeVar("Attend", bound=Callable[..., Any])
 
 
 def also_without_values(
-    empty: Callable[[tuple[int, ...], Any], Any], dtype_of: Callable[[Any], Any] = attrgetter("dtype")
+    empty: Callable[[tuple[int, ...], Any], Any],
+    dtype_of: Callable[[Any], Any] = attrgetter("dtype"),
+    steered_by: str | None = None,
 ) -> Callable[[Attend], Attend]:
     """Return a decorator of functions whose last array is the values, for an engine that makes arrays by `empty`.
 
     What it wraps computes the shape of its launches from all leading axes; without any it would launch nothing, and
-    return weights that nobody wrote.
+    return weights that nobody wrote. With the option `steered_by` all results depend on the values, and are empty too.
 
     Examples
     --------
@@ -37,6 +39,9 @@ def also_without_values(
             output = found.output if isinstance(found, tuple) else found  # type: ignore[attr-defined]
             batch = np.broadcast_shapes(output.shape[:-2], value.shape[:-2])
             nothing = empty((*batch, *output.shape[-2:]), dtype_of(value))
+            if isinstance(found, tuple) and steered_by is not None and options[steered_by]:
+                cores = (part.shape[output.ndim - 2 :] for part in found)
+                return type(found)(*(empty((*batch, *core), dtype_of(value)) for core in cores))
             return found._replace(output=nothing) if isinstance(found, tuple) else nothing  # type: ignore[attr-defined]
 
         return cast(Attend, wrapped)

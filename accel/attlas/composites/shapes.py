@@ -38,8 +38,11 @@ def turned(pairs: Any) -> Any:
 def held(array: Any) -> Any:
     """Return what an array holds: one entry of each axis along which it repeats itself.
 
-    A function of all entries is then as small as the array, not as what it broadcasts to.
+    A function of all entries is then as small as the array, not as what it broadcasts to. Where nothing is held, the
+    steps say nothing.
     """
+    if 0 in array.shape:
+        return array
     return array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
 
 

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from ..contract import Array, bind
 from ..contract.reference import prepared, returned
 from ..records import Record, find
-from .lows import MORE, Lows, least_error
+from .lows import IN_DOUBT, MORE, Lows, least_error
 from .stochastic import noisy
 
 FACTOR = 2
@@ -163,7 +163,7 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
         return 0.0
     if dtype == np.bool_:  # a choice: right or wrong, where rounding does not decide it
         open_ = np.any([np.asarray(low) != np.asarray(high) for low in lows], axis=0)
-        return 0.0 if bool(((actual == np.asarray(high)) | open_).all()) else np.inf
+        return 0.0 if bool(((actual == np.asarray(high)) | open_).all()) else float(IN_DOUBT)
     high = rounded(high, dtype)
     judged = agreeing(high, lows)
     error = np.broadcast_to(_distance(actual.astype(np.float64), high, judged), high.shape)
@@ -171,7 +171,8 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
     ratio = np.where(error > 0, np.inf, 0.0)
     with np.errstate(over="ignore"):  # beside the smallest number anything is infinite
         np.divide(error, bound, out=ratio, where=bound > 0)
-    return float(ratio.max())
+    # No distance says how wrong a choice is: more evaluations may show that rounding decides it.
+    return float(ratio.max() if dtype.kind not in "iu" else min(ratio.max(), IN_DOUBT))
 
 
 def _rounded_like_one_of(actual: Any, evaluations: Sequence[Any]) -> float:

@@ -127,4 +127,4 @@ def _running(steps: Array, state: Array) -> tuple[Array, Array]:
 
 def _add(grad: Array, rows: slice, step: Array) -> None:
     """Add chunks to some rows."""
-    grad[..., rows, :] += step.reshape(*step.shape[:-3], -1, step.shape[-1])
+    grad[..., rows, :] += step.reshape(*step.shape[:-3], rows.stop - rows.start, step.shape[-1])

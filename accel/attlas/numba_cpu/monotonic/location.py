@@ -263,7 +263,7 @@ def dynamic_convolution_attention(
     return _with_weights(output, weights)
 
 
-@also_without_values(np.empty)
+@also_without_values(np.empty, steered_by="agent")
 def forward_attention(
     query: Array,
     key: Array,

@@ -221,7 +221,7 @@ def dynamic_convolution_attention(
     return _with_weights(output, weights)
 
 
-@also_without_values(unfilled, dtype_of)
+@also_without_values(unfilled, dtype_of, steered_by="agent")
 def forward_attention(
     query: Any,
     key: Any,

@@ -134,14 +134,16 @@ def an_untrained_copy_gate_knows_its_bias_alone(f: Evaluate, call: Call, rng: np
     return equal(found, 1 / (1 + np.exp(-bias)))
 
 
-@law(GATE, statement="0 <= f <= 1;  f(−w, −b) = 1 − f(w, b)")
+@law(GATE, statement="0 <= f <= 1;  f(−w, −b) + f(w, b) = 1")
 def a_copy_gate_turned_around_is_the_other_share(
     f: Evaluate, call: Call, rng: np.random.Generator
 ) -> tuple[Relation, ...]:
     found = call.by(f)
     around = {name: -call.options[name] for name in ("w_context", "w_state", "w_embedded")}
     other = call.given(**around, b=-call.options.get("b", 0.0)).by(f)
-    return equal(other, 1 - found), same((found >= 0) & (found <= 1), np.ones(found.shape, dtype=bool))
+    return equal(other + found, np.ones_like(found)), same(
+        (found >= 0) & (found <= 1), np.ones(found.shape, dtype=bool)
+    )
 
 
 @law(SENTINEL, statement="Σ_w P_i(w) = g_i Σ_w vocab_i(w) + 1 − g_i, 0 <= g <= 1", fixed={"return_gate": True})
