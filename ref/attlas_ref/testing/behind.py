@@ -35,9 +35,9 @@ def masked_call(name: str, seed: int = 0) -> Call:
     call = build(Plan(name, sizes, batch=(2,), mask="shared", dtype="float64", seed=seed), set(record.options))
     rng = np.random.default_rng(seed)
     masks = {}
-    for mask in masks_of(record):
+    for mask, core in masks_of(record).items():
         if call.options.get(mask) is not None:
-            visible = rng.random(call.options[mask].shape) < 0.7
+            visible = rng.random(call.options[mask].shape[-len(core) :]) < 0.7
             visible[..., 1] = False
             if visible.ndim > 1:
                 visible[..., 1, :] = False
