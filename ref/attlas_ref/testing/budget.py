@@ -133,7 +133,8 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
     Returns
     -------
     float
-        Infinity where NaNs or infinities stand elsewhere, or something else than 0 stands where 0 must.
+        Infinity where NaNs or infinities stand elsewhere; four, beside which more evaluations are asked, where
+        something else than 0 stands where 0 must.
 
     Raises
     ------
@@ -171,8 +172,10 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
     ratio = np.where(error > 0, np.inf, 0.0)
     with np.errstate(over="ignore"):  # beside the smallest number anything is infinite
         np.divide(error, bound, out=ratio, where=bound > 0)
-    # No distance says how wrong a choice is: more evaluations may show that rounding decides it.
-    return float(ratio.max() if dtype.kind not in "iu" else min(ratio.max(), IN_DOUBT))
+    # No distance says how wrong a choice is, nor a number in the place of a zero, which a choice may have made: more
+    # evaluations may show that rounding decides it.
+    chosen = (dtype.kind in "iu") | (np.isfinite(error) & _zero_by_structure(high, [np.asarray(low) for low in lows]))
+    return float(np.where(chosen, np.minimum(ratio, IN_DOUBT), ratio).max())
 
 
 def _rounded_like_one_of(actual: Any, evaluations: Sequence[Any]) -> float:
