@@ -140,7 +140,8 @@ def test_partials_on_the_tour_are_those_of_the_real_heads():
     call, heads = real_call(find("merge_attention_partials"), LAYERS, HEADS), real_heads(LAYERS, HEADS)
     merged = attlas_ref.merge_attention_partials(*call.arrays)
     whole = attlas_ref.attention_partial(*heads.values())
-    np.testing.assert_array_equal(merged.maximum, whole.maximum)
+    # The same products in matrices of other shapes, which NumPy may round differently.
+    np.testing.assert_allclose(merged.maximum, whole.maximum, rtol=1e-6)
     exact = high_and_lows("softmax_attention", tuple(heads.values()), {})
     assert error_in_budgets(attlas_ref.finish_attention_partial(merged), *exact) <= 1
 

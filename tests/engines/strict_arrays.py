@@ -11,7 +11,7 @@ import numpy as np
 
 FUNCTIONS = [
     "abs", "arange", "arccos", "broadcast_to", "concatenate", "cumprod", "cumsum", "empty", "exp", "floor", "full_like",
-    "isfinite", "isnan", "log", "log1p", "logaddexp", "maximum", "minimum", "moveaxis", "rint", "searchsorted",
+    "isfinite", "isnan", "ldexp", "log", "log1p", "logaddexp", "maximum", "minimum", "moveaxis", "rint", "searchsorted",
     "sign", "sort", "sqrt", "stack", "take_along_axis", "tanh", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 OPERATORS = [

@@ -236,6 +236,20 @@ def test_closer_patterns_in_later_blocks_rescale_what_came_before(dtype: Any) ->
 
 
 @dtypes
+@pytest.mark.parametrize("apart", [1, 60, 700, 1400])
+def test_patterns_whose_shares_no_float_holds_beside_each_other(apart: int, dtype: Any) -> None:
+    """Later blocks are closer, so much that what came before them counts less, hardly, or not at all."""
+    width, radius, blocks = 3000, 1450, 3
+    distance = np.repeat(np.arange(blocks)[::-1] * apart, operands.KEYS_PER_BLOCK)
+    distance += np.arange(len(distance)) % 7
+    key = (np.arange(width) < distance[:, None]).astype(dtype)
+    (value,) = normal(0, (len(key), 2), dtype=dtype)
+    query = np.zeros((2, width), dtype=dtype)
+    query[1, -20:] = 1
+    in_budget("sdm_attention", query, key, value, radius=radius, return_weights=True)
+
+
+@dtypes
 def test_a_value_out_of_reach_cannot_be_felt(dtype: Any) -> None:
     query, key, value = *bits(0, (20, 64), (300, 64), dtype=dtype), normal(0, (300, 3), dtype=dtype)[0]
     distance = (query[:, None] != key).sum(axis=-1)

@@ -337,12 +337,6 @@ def test_finitely_many_neurons_are_rounded_as_the_draws_say(dtype: Any) -> None:
     assert_within_budget(computed("sdm_attention", query, key, value, **options), high, lows[:1])
 
 
-@pytest.mark.parametrize(("dim", "radius"), [(0, 0), (1, 0), (7, 2), (12, 12), (64, 27), (301, 120)])
-def test_balls_have_in_common_what_the_reference_counts(dim: int, radius: int) -> None:
-    expected = sdm_circle_intersection(np.arange(dim + 1), dim=dim, radius=radius)
-    np.testing.assert_array_equal([float(count) for count in tables.counts_in_common(dim, radius)], expected)
-
-
 @pytest.mark.parametrize("dim", [2, 3, 8, 65, 500])
 @pytest.mark.parametrize("cap_cosine", [0.0, 1e-4, 0.1, 0.6, 0.99])
 def test_areas_from_the_table_are_those_of_the_quadrature(dim: int, cap_cosine: float) -> None:

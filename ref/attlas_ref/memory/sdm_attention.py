@@ -9,10 +9,10 @@ there at all:
 $$\mathrm{out}_i = \sum_\mu w_{i\mu} v_\mu, \qquad
   w_{i\mu} = \frac{I(\mathrm{Ham}(q_i, k_\mu))}{\sum_\nu I(\mathrm{Ham}(q_i, k_\nu))},$$
 
-with the overlap of two Hamming balls, I, from `sdm_circle_intersection`. The weights are a softmax of the scores
-$\log I$, and so they are computed: counts of $2^b$ addresses overflow, their logarithms do not. As $\log I$ is nearly a
-straight line in the distance, that is, in the cosine $1 - 2\,\mathrm{Ham}/b$ of the bipolar vectors, the memory is
-nearly softmax attention with the inverse temperature `sdm_beta`.
+with the overlap of two Hamming balls, I, from `sdm_circle_intersection`. Counts among $2^b$ addresses overflow any
+float, so they are taken as whole numbers, and only their ratios are rounded. The weights are a softmax of the scores
+$\log I$; as $\log I$ is nearly a straight line in the distance, that is, in the cosine $1 - 2\,\mathrm{Ham}/b$ of the
+bipolar vectors, the memory is nearly softmax attention with the inverse temperature `sdm_beta`.
 
 For bits, $\mathrm{Ham}(q, k) = \sum_c q_c + \sum_c k_c - 2 \sum_c q_c k_c$: distances of all pairs are one matrix
 product.
@@ -25,9 +25,8 @@ as `uniforms`.
 import numpy as np
 
 from ..contract import AttentionResult, reference
-from ..dotproduct.softmax_attention import softmax_weights
 from ..visibility import Reals, weighted_sum
-from .sdm_circle_intersection import sdm_circle_intersection
+from .sdm_circle_intersection import intersection_counts, sdm_circle_intersection
 
 
 @reference
@@ -112,18 +111,19 @@ def sdm_attention(
     distance = query.sum(axis=-1)[..., :, None] + key.sum(axis=-1)[..., None, :] - 2 * overlap
     distance = np.rint(distance).astype(np.int64)
 
-    every = np.arange(dim + 1)
-    log_counts = sdm_circle_intersection(every, dim=dim, radius=radius, log=True)
-    shares = np.take(log_counts - log_counts[0], distance)  # log I(v) / I(0) <= 0
-    in_reach = shares > -np.inf
     if neurons is None:
-        weights = softmax_weights(shares, in_reach)
+        # Whole numbers of any size: no float need hold them, and their ratios are right to the last bit.
+        shared = np.take(np.array(intersection_counts(dim, radius), dtype=object), distance)  # I(v), (..., m, n)
+        largest = shared.max(axis=-1, keepdims=True, initial=1)
+        counts = (shared / largest).astype(np.float64)
+        in_reach = shared > 0
     else:
-        expected = np.take(sdm_circle_intersection(every, dim=dim, radius=radius, neurons=neurons), distance)
+        every = sdm_circle_intersection(np.arange(dim + 1), dim=dim, radius=radius, neurons=neurons)
+        expected = np.take(every, distance)
         counts = np.floor(expected) + (uniforms < expected - np.floor(expected))
-        total = counts.sum(axis=-1, keepdims=True)
-        weights = counts / np.where(total == 0, 1, total)
         in_reach = counts > 0
+    total = counts.sum(axis=-1, keepdims=True)
+    weights = counts / np.where(total == 0, 1, total)
 
     weights = weights.astype(value.dtype)
     output = weighted_sum(weights, value, in_reach)  # (..., m, e)

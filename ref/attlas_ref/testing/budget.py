@@ -39,14 +39,14 @@ from numpy.typing import NDArray
 from ..contract import Array, bind
 from ..contract.reference import prepared, returned
 from ..records import Record, find
-from .lows import IN_DOUBT, MORE, Lows, least_error
+from .lows import MORE, Lows, least_error
 from .stochastic import noisy
 
 FACTOR = 2
 LAST_UNITS = 4
 LOWS = 8
 """With errors alike in kind, the chance that all lows are lucky by the factor shrinks as its power; an error of up to
-four budgets is judged beside eight times as many."""
+four budgets, or an infinite one, is judged beside eight times as many."""
 
 LARGE = 4096
 """Entries from which half as many lows are enough, since each then holds the largest of many errors.
@@ -133,8 +133,8 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
     Returns
     -------
     float
-        Infinity where NaNs or infinities stand elsewhere; four, beside which more evaluations are asked, where
-        something else than 0 stands where 0 must.
+        Infinity where NaNs or infinities stand elsewhere, where a choice is another one, and where something else
+        than 0 stands where 0 must.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
         return 0.0
     if dtype == np.bool_:  # a choice: right or wrong, where rounding does not decide it
         open_ = np.any([np.asarray(low) != np.asarray(high) for low in lows], axis=0)
-        return 0.0 if bool(((actual == np.asarray(high)) | open_).all()) else float(IN_DOUBT)
+        return 0.0 if bool(((actual == np.asarray(high)) | open_).all()) else np.inf
     high = rounded(high, dtype)
     judged = agreeing(high, lows)
     error = np.broadcast_to(_distance(actual.astype(np.float64), high, judged), high.shape)
@@ -172,10 +172,9 @@ def error_in_budgets(actual: Any, high: Any, lows: Sequence[Any]) -> float:
     ratio = np.where(error > 0, np.inf, 0.0)
     with np.errstate(over="ignore"):  # beside the smallest number anything is infinite
         np.divide(error, bound, out=ratio, where=bound > 0)
-    # No distance says how wrong a choice is, nor a number in the place of a zero, which a choice may have made: more
-    # evaluations may show that rounding decides it.
-    chosen = (dtype.kind in "iu") | (np.isfinite(error) & _zero_by_structure(high, [np.asarray(low) for low in lows]))
-    return float(np.where(chosen, np.minimum(ratio, IN_DOUBT), ratio).max())
+    # No distance says how wrong a choice is, nor a number in the place of a zero, which a choice may have made.
+    chosen = (dtype.kind in "iu") | _zero_by_structure(high, [np.asarray(low) for low in lows])
+    return float(np.where(chosen & (ratio > 1), np.inf, ratio).max())
 
 
 def _rounded_like_one_of(actual: Any, evaluations: Sequence[Any]) -> float:

@@ -2,17 +2,19 @@
 
 A budget grows with every evaluation in the precision of the call: the error of one more can only be larger, and an
 entry about which one more disagrees is no longer judged. So a result that passes beside the first evaluations passes
-beside all of them, and only one that fails needs the others. One that fails by little may do so because the evaluations
-were lucky, which they all are once in some ten thousand calls: it is judged beside many more.
+beside all of them, and only one that fails needs the others. One that fails by little, or by a choice, may do so
+because the evaluations were lucky, which they all are once in some ten thousand calls: it is judged beside many more.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 IN_DOUBT = 4
-"""Errors of up to so many budgets are in doubt."""
+"""Errors of up to so many budgets are in doubt, and infinite ones, since a choice is never wrong by little."""
 MORE = 8
 """Times as many evaluations there are for an error in doubt."""
 
@@ -71,6 +73,6 @@ def least_error(error: Callable[[Sequence[Any]], float], lows: Sequence[Any]) ->
             if len(some) >= len(lows):
                 raise
         else:
-            if found <= 1 or (len(some) >= len(lows) and found > IN_DOUBT):
+            if found <= 1 or (len(some) >= len(lows) and IN_DOUBT < found < np.inf):
                 break
     return found

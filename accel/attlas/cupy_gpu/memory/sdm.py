@@ -2,21 +2,19 @@
 
 How many neurons two addresses share depends on their distance alone; the few possible counts are computed on the host,
 with whole numbers. A tile is a matrix product, a look-up and a sum. What a table holds is in double precision, as are
-the running sums: a count in a logarithm has more digits than single precision.
+the running sums.
 
-Bound by memory traffic: the look-up and the exponentials in double precision.
+Bound by memory traffic: the look-ups in double precision.
 """
 
 import math
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from array_api_compat import array_namespace
-from numpy.typing import NDArray
 
 from attlas_ref.contract import AttentionResult, CountersResult
 
+from ...balls import expected_neurons, shares
 from ..streams import Contribution, attended, nonzero, softmax_partial, softmax_weights
 from ..tile import Score, Tile, Tiles, part, transposed
 from .caps import log_cap_fractions
@@ -44,11 +42,10 @@ def sdm_attention(
         return squares.astype("int64")  # bits make whole numbers, exactly
 
     if neurons is None:
-        shares = xp.asarray(_log_shares(dim, radius))
-        result = _reached(query, key, value, lambda tile: shares[distance(tile)], return_weights)
+        result = _shared(query, key, value, distance, shares(dim, radius), return_weights)
     else:
-        table, scale = _expected_counts(dim, radius, neurons)
-        expected = xp.asarray(table)
+        table = expected_neurons(dim, radius, neurons)
+        expected, scale = xp.asarray(table), 2.0 ** math.frexp(table[0] + 1)[1]  # larger than any count
 
         def counts(tile: Tile) -> Any:
             mean = expected[distance(tile)]
@@ -158,6 +155,35 @@ def _reached(query: Any, key: Any, value: Any, score: Score, return_weights: boo
     return attended(tiles, value, return_weights, fold, selects=True)
 
 
+def _shared(query: Any, key: Any, value: Any, distance: Score, table: Any, return_weights: bool) -> Any:
+    """Return the mean of the values under shares, fractions times powers of two; that of the nearest is taken off."""
+    tiles = Tiles(query, key, value, mask=None, bias=None, causal=False)
+    xp, (fractions, powers) = tiles.xp, map(tiles.xp.asarray, table)
+
+    def fold(band: Tile, contribution: Contribution) -> tuple[Any, Score]:
+        total = accumulator = tiles.row_zeros(band)
+        largest, one = total.astype("int64") + powers[-1], total + 1
+        for tile, _ in tiles.along(band):
+            apart = distance(tile)
+            fraction, power = fractions[apart], powers[apart]
+            larger = xp.maximum(largest, power.max(axis=-1, keepdims=True))
+            weights = xp.ldexp(fraction, power - larger)
+            rescale = xp.ldexp(one, largest - larger)
+            total = rescale * total + weights.sum(axis=-1, keepdims=True)
+            fresh = contribution(weights.astype(tiles.dtype), tile, fraction > 0)
+            accumulator = rescale * accumulator + fresh
+            largest = larger
+        divisor = nonzero(tiles, total)
+
+        def final(tile: Tile) -> Any:
+            apart = distance(tile)
+            return xp.ldexp(fractions[apart], powers[apart] - largest) / divisor
+
+        return accumulator / divisor, final
+
+    return attended(tiles, value, return_weights, fold, selects=True)
+
+
 def _counted(query: Any, key: Any, value: Any, uniforms: Any, counts: Score, return_weights: bool) -> Any:
     """Return the mean of the values under counts, 0 where a key is out of reach."""
     tiles = Tiles(query, key, value, mask=uniforms, bias=None, causal=False)
@@ -173,32 +199,3 @@ def _counted(query: Any, key: Any, value: Any, uniforms: Any, counts: Score, ret
         return accumulator / divisor, lambda tile: counts(tile) / divisor
 
     return attended(tiles, value, return_weights, fold, selects=True)
-
-
-def _shared_counts(dim: int, radius: int) -> list[int]:
-    """Count the addresses within a radius of two that are v apart, for v = 0 .. dim.
-
-    One bit further apart, from an even distance to the next odd one, are lost the addresses on both rims.
-    """
-    counts = [sum(math.comb(dim, i) for i in range(min(radius, dim) + 1))]
-    for v in range(1, dim + 1):
-        k = (v - 1) // 2
-        rims = math.comb(2 * k, k) * math.comb(dim - v, radius - k) if v % 2 and k <= radius else 0
-        counts.append(counts[-1] - rims)
-    return counts
-
-
-@lru_cache(maxsize=32)
-def _log_shares(dim: int, radius: int) -> NDArray[np.float64]:
-    """Return the logarithm of the counts over the first one, -inf where two balls are apart."""
-    counts = _shared_counts(dim, radius)
-    first = math.log(counts[0])
-    return np.array([math.log(count) - first if count else -math.inf for count in counts])
-
-
-@lru_cache(maxsize=32)
-def _expected_counts(dim: int, radius: int, neurons: int) -> tuple[NDArray[np.float64], float]:
-    """Return the expected numbers of random neurons shared, and a power of 2 that is larger than them."""
-    # Python divides whole numbers of any size with one rounding.
-    table = np.array([count * neurons / 2**dim for count in _shared_counts(dim, radius)])
-    return table, 2.0 ** math.frexp(table[0] + 1)[1]

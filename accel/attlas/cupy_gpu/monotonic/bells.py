@@ -15,7 +15,7 @@ from array_api_compat import array_namespace
 
 from attlas_ref.contract import with_extras
 
-from ..streams import summed_attended
+from ..streams import nonzero, rows_attended, summed_attended
 from ..tile import Tile, Tiles, logistic
 from .steps import Steps, largest, softmax
 
@@ -79,7 +79,7 @@ def gmm_attention(
     peak = share if version in (0, "logistic") else share / xp.sqrt(2 * math.pi * width**2)
 
     places = xp.zeros((value.shape[-2], 1), dtype=dtype)  # keys have no say but by their places
-    tiles = Tiles(means, places, value, mask=mask, bias=None, causal=False)
+    tiles = Tiles(means, places, value, mask=mask, bias=None, causal=False, whole_rows=normalize)
 
     def weight(tile: Tile) -> Any:
         mean, high, wide = (tile.of_queries(x) for x in (means, peak, width))
@@ -95,7 +95,15 @@ def gmm_attention(
         weights = above - below
         return xp.where(weights == 0, LOGISTIC_LEAST, weights) if version == "logistic" else weights
 
-    found = summed_attended(tiles, weight, value, return_weights, divide_by_total=normalize)
+    def share_of_row(tile: Tile, visible: Any) -> tuple[Any, Any]:
+        # Where all bells are far off, only shares are normal numbers again.
+        weights = tiles.select(visible, weight(tile), 0)
+        return weights / nonzero(tiles, weights.sum(axis=-1, keepdims=True)), visible
+
+    if normalize:
+        found = rows_attended(tiles, share_of_row, value, return_weights)
+    else:
+        found = summed_attended(tiles, weight, value, return_weights)
     output, weights = found if return_weights else (found, None)
     return with_extras(output, weights=weights, means=means if return_means else None)
 

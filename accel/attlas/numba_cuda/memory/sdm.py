@@ -2,9 +2,9 @@
 
 A band of Hamming distances (`packed`) becomes weights where it stands, and `values` multiplies these with the values.
 What a query does not reach is marked, so that not even a NaN there is felt. With a neuron at every address a weight is
-the exponential of the difference of two logarithms in a table; the nearest pattern of a row has the largest. With
-finitely many it is a whole number of neurons. With neurons that are there, reading and writing are the same kernels:
-1 within the radius.
+a whole number that no float need hold: a table has it as a fraction and a power of two, and the nearest pattern of a
+row has the largest, whose power is taken off. With finitely many it is a whole number of neurons. With neurons that are
+there, reading and writing are the same kernels: 1 within the radius.
 
 Bound by the bytes of the band, written once and read three times from the second-level cache, and by m n e
 multiply-adds with the values (n r e and m r e with r neurons).
@@ -30,21 +30,21 @@ from ..rules import Real, build_sign
 from ..target import allocate, cuda, device, kernel, launch, shaped, upload
 from ..views import as_column, as_row
 from .packed import Distances, packed
-from .tables import expected_neurons, log_shares
+from .tables import fractions_and_powers, wholes_and_chances
 
 
 @functools.cache
 def build_shares(block: RowBlock, real: Real, finite: bool) -> Any:
     """Build the kernel that turns rows of distances into weights, -1 where nothing is shared.
 
-    `table` has two numbers for each distance, all first ones before all second ones: the logarithm of what is shared
-    and what it lacks; or with `finite` the neurons that are shared for certain and the chance of one more, which
+    `table` has two numbers for each distance, all first ones before all second ones: what is shared as a fraction and a
+    power of two; or with `finite` the neurons that are shared for certain and the chance of one more, which
     `bias` decides.
     """
     nearest, divide = build_combine(block, smaller, smaller, smaller), build_divide(block, real)
     across, threads = block.across, block.count
     board_shape = (3, block.down, block.across + 1)
-    zero, one, left_out, lowest, infinity = real(0), real(1), real(-1), real(-math.inf), real(math.inf)
+    zero, one, left_out, infinity = real(0), real(1), real(-1), real(math.inf)
 
     def shares(
         first, block_count, n, width, table, bias, layout, first_member, first_query, query_count, band
@@ -57,16 +57,14 @@ def build_shares(block: RowBlock, real: Real, finite: bool) -> Any:
         batch = first_member + index // query_count
         i = first_query + index % query_count
         start = index * n
-        high = zero
-        low = zero
+        power = zero
         if not finite:
             best = infinity
             for j in range(t, n, threads):
                 best = smaller(best, band[start + j])
             best, _, _ = nearest(board, best, infinity, infinity)
             if best < infinity:
-                high = table[int(best)]
-                low = table[width + 1 + int(best)]
+                power = table[width + 1 + int(best)]
         total = zero
         lost = zero
         for j in range(t, n, threads):
@@ -78,8 +76,8 @@ def build_shares(block: RowBlock, real: Real, finite: bool) -> Any:
                     count += one
                 if count > zero:
                     weight = count
-            elif table[distance] != lowest:
-                weight = real(math.exp((table[distance] - high) + (table[width + 1 + distance] - low)))
+            elif table[distance] > zero:
+                weight = real(math.ldexp(table[distance], int(table[width + 1 + distance] - power)))
             band[start + j] = weight
             if weight > zero:
                 total, lost = compensated(total, lost, weight)
@@ -169,7 +167,8 @@ def sdm_attention(
 ) -> Any:
     """Compute `attlas_ref.sdm_attention`."""
     dim, dtype = shape_of(query)[-1], dtype_of(query)
-    made = log_shares(dim, radius, dtype) if neurons is None else expected_neurons(dim, radius, neurons, dtype)
+    shared, expected = neurons is None, neurons or 0
+    made = fractions_and_powers(dim, radius, dtype) if shared else wholes_and_chances(dim, radius, expected, dtype)
     table, words, block = upload(made), (packed(query), packed(key)), default_row_block()
 
     def weigh(banded: Banded, rows: int) -> Callable[[Band], Any]:

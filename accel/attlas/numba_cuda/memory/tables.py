@@ -1,17 +1,15 @@
 """Tables that kernels look up: how much two Hamming balls, or two caps of a sphere, have in common.
 
-They are made on the host, once for each width and radius. Those of the balls are whole numbers of any size until the
-last step. What is handed to a kernel in single precision keeps what rounding takes off, where differences of large
-logarithms are taken.
+They are made on the host, once for each width and radius.
 """
 
 import functools
-import itertools
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...balls import expected_neurons, shares
 
 LEVELS, TERMS = 54, 30
 """Of the logarithm of an area: intervals, each half as long as the one before, and terms of a Chebyshev series on each.
@@ -21,40 +19,20 @@ least five times smaller than the one before it; what is left out is below the l
 """
 
 
-def counts_in_common(dim: int, radius: int) -> list[int]:
-    """Return how many of the 2^dim addresses lie within a radius of both of two, for their distances 0 .. dim.
-
-    One more differing bit takes from the intersection a part of the lune, where the number of bits becomes odd.
-
-    >>> counts_in_common(4, 1)
-    [5, 2, 2, 0, 0]
-    """
-    whole = sum(math.comb(dim, i) for i in range(min(radius, dim) + 1))
-    lune = (
-        math.comb(v - 1, v // 2) * math.comb(dim - v, radius - v // 2) if v % 2 and v // 2 <= radius else 0
-        for v in range(dim + 1)
-    )
-    return [whole - lost for lost in itertools.accumulate(lune)]
+@functools.lru_cache(maxsize=32)
+def fractions_and_powers(dim: int, radius: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return I(v) as fractions, which are 0 where nothing is shared, and after these their powers of two."""
+    fractions, powers = shares(dim, radius)
+    return np.concatenate([fractions, powers]).astype(dtype)
 
 
 @functools.lru_cache(maxsize=32)
-def log_shares(dim: int, radius: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return log(I(v) / I(0)), and after these what rounding to the dtype has taken off them."""
-    counts = counts_in_common(dim, radius)
-    logs = np.array([math.log(count) - math.log(counts[0]) if count else -math.inf for count in counts])
-    rounded = logs.astype(dtype)
-    with np.errstate(invalid="ignore"):
-        lost = np.where(np.isinf(logs), 0, logs - rounded.astype(np.float64))
-    return np.concatenate([rounded, lost.astype(dtype)])
-
-
-@functools.lru_cache(maxsize=32)
-def expected_neurons(dim: int, radius: int, neurons: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def wholes_and_chances(dim: int, radius: int, neurons: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the whole part of I(v) neurons / 2^dim, and after these the fraction: what a uniform number stays below.
 
     A fraction is rounded up, so that numbers of the dtype compare with it as with the fraction itself.
     """
-    expected = np.array([count * neurons / (1 << dim) for count in counts_in_common(dim, radius)])
+    expected = expected_neurons(dim, radius, neurons)
     whole = np.floor(expected)
     fraction = (expected - whole).astype(dtype)
     fraction = np.where(fraction < expected - whole, np.nextafter(fraction, dtype.type(2)), fraction)

@@ -140,8 +140,10 @@ def empty_rows_contribute_no_gradient(f: Evaluate, call: Call, rng: np.random.Ge
     call = filled(call)
     query, key, value, gradient = call.arrays
     seen = visible_in(call).any(axis=-1, keepdims=True)
+    # Products of NumPy may be rounded differently for other strides: both calls have rows side by side.
+    as_it_is = call.given(query.copy(), key, value, gradient.copy())
     other = call.given(np.where(seen, query, 3), key, value, np.where(seen, gradient, -7))
-    return tuple(same(a, b) for a, b in zip(call.by(f), other.by(f), strict=True))
+    return tuple(same(a, b) for a, b in zip(as_it_is.by(f), other.by(f), strict=True))
 
 
 @law(NAME, statement="the gradient of an array that was broadcast is the sum of the gradients of its copies")

@@ -157,13 +157,17 @@ def a_power_of_zero_makes_all_neighbors_equal(f: Evaluate, call: Call, rng: np.r
 
 @law(COULOMB, statement="Σ_j w_ij = 1; score_matrix = 0: out = act(mean of X W + b)", fixed=WEIGHTS)
 def without_scores_nodes_take_the_mean(f: Evaluate, call: Call, rng: np.random.Generator) -> tuple[Relation, ...]:
-    features = call.arrays[0]
-    sums = call.by(f).weights.sum(axis=-1)
+    features, adjacency = call.arrays
+    sums, power = call.by(f).weights.sum(axis=-1), call.options.get("power")
+    potential = adjacency if power is None else adjacency**power
+    # A power may be too large, or of a negative number: nothing is said of such a graph.
+    defined = np.isfinite(potential).all(axis=(-2, -1))[..., None]
     output = call.given(score_matrix=np.zeros_like(call.options["score_matrix"])).by(f).output
     projected = features @ call.options["weight"] + call.options["node_bias"]
     mean = projected.sum(axis=-2, keepdims=True) / max(features.shape[-2], 1)
     mean = np.maximum(mean, 0) if call.options.get("activation", "relu") == "relu" else mean
-    return equal(sums, np.ones_like(sums)), equal(output, np.broadcast_to(mean, output.shape))
+    ones, means = np.where(defined, np.ones_like(sums), sums), np.where(defined[..., None], mean, output)
+    return equal(sums, ones), equal(output, means)
 
 
 COLLAPSED, SYMMETRIC = "collapsed_attention", "symmetric_attention"

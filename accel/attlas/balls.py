@@ -1,13 +1,12 @@
-"""How many addresses lie near both of two: tables over their Hamming distance.
+"""How many addresses lie near both of two: tables over their Hamming distance, for every engine.
 
 Counted with whole numbers of any size: moving one center a bit away (an odd distance v = 2k + 1 from the other) loses
 the addresses that were on both rims, C(2k, k) C(b - v, r - k) of them; an even step loses none. Only the results are
-rounded. O(b) products per table, made once per (b, r).
+rounded, once. O(b) products per table, made once per (b, r).
 """
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +28,19 @@ def shared_addresses(bits: int, radius: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=32)
-def log_shares(bits: int, radius: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return (2, bits + 1): the logarithms of the numbers, less that of distance 0, and what rounding took off them.
+def shares(bits: int, radius: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return fractions and powers of two, of which the numbers are products: no float need hold these.
 
-    Minus infinity, of which nothing was taken, stands where no address is shared.
+    A fraction is correctly rounded and lies between one half and one, or is 0, with the power of the last that is not.
+
+    >>> shares(4, 1)
+    (array([0.625, 0.5  , 0.5  , 0.   , 0.   ]), array([3, 2, 2, 2, 2]))
     """
-    logs = np.array([math.log(count) if count else -math.inf for count in shared_addresses(bits, radius)])
-    logs -= logs[0]
-    rounded = logs.astype(dtype)
-    rest = np.where(np.isinf(logs), 0, logs) - np.where(np.isinf(logs), 0, rounded)
-    return np.stack([rounded, rest.astype(dtype)])
+    counts = shared_addresses(bits, radius)
+    powers = [count.bit_length() for count in counts if count]
+    fractions = [count / (1 << power) for count, power in zip(counts, powers, strict=False)]
+    apart = len(counts) - len(powers)
+    return np.array([*fractions, *[0.0] * apart]), np.array([*powers, *powers[-1:] * apart])
 
 
 @lru_cache(maxsize=32)
