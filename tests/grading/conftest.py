@@ -14,7 +14,7 @@ from attlas.grading.search import Effort
 # The student's process always has the simulator; in this one it changes nothing.
 collect_ignore_glob = ["test_*.py"] if simulated() else []
 
-QUICK = Effort(draws=8, simulated_draws=4, law_draws=1, shrinking=0.1, samples=6, name_a_law=False)
+QUICK = Effort(draws=8, simulated_draws=4, law_draws=1, shrinking=0.1, samples=12, name_a_law=False)
 
 
 @pytest.fixture
