@@ -83,6 +83,30 @@ def test_rows_that_advance_together_are_rows(engine: str, m: int, n: int) -> Non
     in_budget(engine, "monotonic_alignment", p, method="parallel", eps=1e-3, **options)
 
 
+@pytest.mark.skipif(simulated(), reason="vectors of rows of the CPU engine")
+@dtypes
+@pytest.mark.parametrize(
+    ("m", "n"), [(3, 1), (3, 20), (7, 16), (8, 15), (8, 16), (8, 17), (16, 31), (16, 32), (17, 33), (35, 48), (33, 201)]
+)
+def test_rows_that_fill_vectors_are_rows(m: int, n: int, dtype: Any) -> None:
+    """As many rows as lanes, fewer and more; squares of keys at both ends, between them, or none that is whole."""
+    rng = np.random.default_rng(m * n)
+    p, grad = (rng.random((2, m, n)) * min(1, 4 * m / n)).astype(dtype), rng.normal(size=(2, m, n)).astype(dtype)
+    start, hidden = masses(rng, n, dtype=dtype), rng.random((m, n)) < 0.9
+    apart = np.zeros((2, m, 2 * n), dtype=dtype)[..., ::2]
+    apart[...] = p
+    for chances, options in (
+        (p, {}),
+        (p, {"previous": start}),
+        (p, {"previous": start, "mask": hidden}),
+        (apart, {"previous": start}),
+        (p[:, ::-1], {"previous": start}),
+        (np.round(p), {"previous": start}),
+    ):
+        in_budget("numba", "monotonic_alignment", chances, **options)
+        in_budget("numba", "monotonic_alignment_vjp", chances, grad, **options)
+
+
 @engines
 def test_a_pointer_that_is_nearly_sure_loses_nothing_on_a_long_row(engine: str) -> None:
     p = np.full((4, LONG), 0.95, dtype=np.float32)

@@ -23,7 +23,7 @@ from ..operands import Array
 from ..pointers import moved
 from ..real import Real
 from .given import lay_given, open_mask, reader_of, start_of
-from .walk import TOGETHER, walk_of
+from .walk import room_of_line, room_of_rows, together, walk_of
 
 __all__ = ["monotonic_alignment_vjp"]
 
@@ -32,11 +32,11 @@ def build_alignment_vjp(real: Real) -> Any:
     """Make the kernel.
 
     Operands: mask, p, gradient, start. Results: the gradients of p and of the start, for each member; m, n, whether
-    anything is hidden. Scratch: two lines, p of some rows.
+    anything is hidden. Scratch: a line and some rows, each with room before and behind it, a line, p of some rows.
     """
     zero, one, open_matrix, reals = real.number(0), real.number(1), opener(real), real.pointer
     read, walk = reader_of(real), walk_of(real, True)
-    together = TOGETHER
+    lanes = together(real.dtype)
 
     def back(standing, p, earned, out, n):
         """Walk up a row: `standing` is what the row below expects, and becomes what this one does."""
@@ -54,18 +54,18 @@ def build_alignment_vjp(real: Real) -> Any:
         first = open_matrix(operands, 3)
         grad_p, grad_start = reals(results[0]), reals(results[1])
         m, n, hides = results[2], results[3], results[4]
-        line, earned, chances = reals(scratch[0]), reals(scratch[1]), reals(scratch[2])
+        line, rows = moved(reals(scratch[0]), lanes), reals(scratch[1])
+        earned, chances = reals(scratch[2]), reals(scratch[3])
         for member in range(start, stop):
             read(line, first, mask, 0, member, 0, n, zero)
-            for top in range(0, m, together):
-                rows = min(together, m - top)
-                given, step = chances, n
+            for top in range(0, m, lanes):
+                count, given, step = min(lanes, m - top), chances, n
                 if hides or p.column != 1:
-                    for row in range(rows):
+                    for row in range(count):
                         read(moved(chances, row * n), p, mask, hides, member, top + row, n, zero)
                 else:
                     given, step = moved(p.memory, p.places[member] + top * p.row), p.row
-                walk(line, given, step, moved(grad_p, (member * m + top) * n), rows, n, zero)
+                walk(line, rows, count, given, step, moved(grad_p, (member * m + top) * n), n, zero)
             standing = moved(grad_start, member * n)
             fill(standing, n, zero)
             for i in range(m - 1, -1, -1):
@@ -94,7 +94,7 @@ def monotonic_alignment_vjp(
         given.members,
         given.operands,
         (grad_p, grad_start, *given.sizes),
-        (n, n, TOGETHER * n),
+        (room_of_line(n, dtype), room_of_rows(n, dtype), n, together(dtype) * n),
         dtype,
         12 * grad_p.size,
     )

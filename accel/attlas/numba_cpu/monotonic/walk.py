@@ -1,91 +1,191 @@
-"""The recursion of a pointer that only moves forward, four rows at a time.
+"""The recursion of a pointer that only moves forward, as many rows at a time as a vector has lanes.
 
 q_j = (1 - p_(j-1)) q_(j-1) + α_j depends on the entry before, so a loop over one row waits for a multiply-add at every
-step. But entry j of a row needs only the entries up to j of the row above: four rows advance together, each one key
-behind the one above, and hand what they find down in registers. The four chains are independent within a step.
+step. But entry j of a row needs only the entries up to j of the row above: the rows of a vector advance together, each
+one key behind the one above, and hand what they find down to the next lane. Keys become lanes, and lanes keys again, by
+turning squares in registers (`turning`); squares of rows that are one key behind each other are squares of memory whose
+rows are a number closer.
 
 Far from the pointer the chances fade geometrically, until they are no normal numbers, with which a processor takes some
 150 cycles for one product. A chance to arrive below `least` counts as 0.
+
+Bound by: for as many pairs as a vector has lanes, one chain of a multiply-add, a choice, a product and a move between
+lanes, some 15 cycles, and two times log2(lanes) shuffles beside it.
 """
 
 from functools import cache
 from typing import Any
 
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ..blocks import fill
 from ..compile import part
 from ..pointers import moved
 from ..real import Real
+from ..turning import turned
+from ..vector import INT, lanes_of
 
-TOGETHER = 4
-"""Rows that advance together: a multiply-add takes about so many steps."""
+FEW = 2
+"""Rows that are walked one by one: a row takes half as long as a vector of them."""
+
+
+def together(dtype: np.dtype[Any]) -> int:
+    """How many rows advance together."""
+    return lanes_of(dtype)
+
+
+def room_of_rows(n: int, dtype: np.dtype[Any]) -> int:
+    """How many numbers the rows that advance together take, with what stands before and behind them."""
+    return together(dtype) * pitch(n, together(dtype))
+
+
+def room_of_line(n: int, dtype: np.dtype[Any]) -> int:
+    """How many numbers a line takes, with what stands before and behind it."""
+    return pitch(n, together(dtype))
+
+
+def pitch(n: int, lanes: int) -> int:
+    """How far apart rows are: a vector stands before the first key, and two behind the last."""
+    return n + 3 * lanes
+
+
+def _march(arrivals: bool) -> Any:
+    """Make march(alpha, rows, apart, given, step, out, n, squares, inside, end, least), over so many squares.
+
+    `alpha` is what arrives at the first row, and becomes what goes on from the last one. Squares are read from rows and
+    written there, so far apart; but those from `inside` to `end` are read from `given`, whose rows are `step` apart,
+    and written to `out`, where they are n apart.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        alpha, memory, apart, given, step, out, n, squares, inside, end, least = arguments
+        scalar = context.get_data_type(signature.args[0].dtype)
+        size = signature.args[0].dtype.bitwidth // 8
+        lanes = lanes_of(np.dtype(str(signature.args[0].dtype)))
+        vector, kind = ir.VectorType(scalar, lanes), ir.VectorType(ir.IntType(32), lanes)
+        zero, one, free = (
+            ir.Constant(vector, None), ir.Constant(vector, [1.0] * lanes), ir.Constant(vector, ir.Undefined)
+        )  # fmt: skip
+        first, last = ir.Constant(ir.IntType(32), 0), ir.Constant(ir.IntType(32), lanes - 1)
+        lowest = builder.shuffle_vector(builder.insert_element(free, least, first), free, ir.Constant(kind, None))
+        down = ir.Constant(kind, [lanes, *range(lanes - 1)])
+
+        def rows_at(array: Any, distance: Any, key: Any) -> list[Any]:
+            """Where the rows of a square begin: each is one key behind the one above."""
+            closer = builder.sub(distance, ir.Constant(INT, 1))
+            places = [builder.add(key, builder.mul(closer, ir.Constant(INT, row))) for row in range(lanes)]
+            return [builder.bitcast(builder.gep(array, [place]), vector.as_pointer()) for place in places]
+
+        before = builder.block
+        body = builder.append_basic_block("march.square")
+        after = builder.append_basic_block("march.end")
+        builder.cbranch(builder.icmp_signed(">", squares, ir.Constant(INT, 0)), body, after)
+        builder.position_at_end(body)
+        square, *state = builder.phi(INT), *(builder.phi(vector) for _ in range(3))
+        key = builder.mul(square, ir.Constant(INT, lanes))
+        within = builder.and_(builder.icmp_signed(">=", square, inside), builder.icmp_signed("<", square, end))
+        source = rows_at(builder.select(within, given, memory), builder.select(within, step, apart), key)
+        columns = turned(builder, [builder.load(row, align=size) for row in source])
+        arriving, keep, found = state
+        shown = []
+        for place, chance in enumerate(columns):
+            above = builder.load(builder.gep(alpha, [builder.add(key, ir.Constant(INT, place))]))
+            above = builder.shuffle_vector(found, builder.insert_element(free, above, first), down)
+            kept = builder.fmul(keep, arriving, flags=("contract",))
+            arriving = builder.fadd(kept, above, flags=("contract",))
+            # Asked beside the product, so that the chain is shorter.
+            low = builder.fcmp_ordered("<", arriving, lowest)
+            found = builder.select(low, zero, builder.fmul(chance, arriving))
+            arriving = builder.select(low, zero, arriving)
+            keep = builder.fsub(one, chance)
+            shown.append(arriving if arrivals else found)
+            behind = builder.add(key, ir.Constant(INT, place - (lanes - 1)))
+            builder.store(builder.extract_element(found, last), builder.gep(alpha, [behind]))
+        target = rows_at(builder.select(within, out, memory), builder.select(within, n, apart), key)
+        for row, line in zip(target, turned(builder, shown), strict=True):
+            builder.store(line, row, align=size)
+        following = builder.add(square, ir.Constant(INT, 1))
+        for phi, first_time, next_time in zip(
+            (square, *state), (ir.Constant(INT, 0), zero, zero, zero), (following, arriving, keep, found), strict=True
+        ):
+            phi.add_incoming(first_time, before)
+            phi.add_incoming(next_time, body)
+        builder.cbranch(builder.icmp_signed("<", following, squares), body, after)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def march(
+        typing: Any,
+        alpha: Any,
+        memory: Any,
+        apart: Any,
+        given: Any,
+        step: Any,
+        out: Any,
+        n: Any,
+        squares: Any,
+        inside: Any,
+        end: Any,
+        least: Any,
+    ) -> Any:
+        i = types.int64
+        return types.void(alpha, memory, i, given, i, out, i, i, i, i, alpha.dtype), generate
+
+    return march
 
 
 @cache
 def walk_of(real: Real, arrivals: bool) -> Any:
-    """Make walk(alpha, chances, step, out, rows, n, least): take some rows, and bring alpha (n) up to date.
+    """Make walk(alpha, rows, count, given, step, out, n, least): take some rows, and bring alpha (n) up to date.
 
-    There are at most `TOGETHER`. `chances` has rows of neighboring numbers, so many apart; `out` is (rows, n). With
-    `arrivals` what is left in `out` are the probabilities q to arrive, else α = p q. `least` is 0 or positive.
+    There are at most `together` rows, of neighboring numbers, so far apart in `given`. `rows` is scratch, and so is
+    what lies before and behind alpha. `out` is (count, n). With `arrivals` what is left in `out` are the probabilities
+    q to arrive, else α = p q. `least` is 0 or positive.
     """
     zero, one = real.number(0), real.number(1)
-    of = f"{real.dtype}, {arrivals}"
+    of, lanes, march = f"{real.dtype}, {arrivals}", together(real.dtype), _march(arrivals)
 
-    def shown(arriving, alpha):
-        return arriving if arrivals else alpha
-
-    def normal(arriving, least):
-        return zero if arriving < least else arriving  # a NaN is kept
-
-    shown, normal = part(shown, of, inline=True), part(normal, of, inline=True)
-
-    def run(above, p, out, after, arriving, keep, start, stop, least):
-        """Walk along a part of one row, from what arrived at the key before and the share of it that went on."""
-        for j in range(start, stop):
-            arriving = normal(keep * arriving + above[j], least)
+    def run(alpha, p, out, n, least):
+        """Walk along one row."""
+        arriving, keep = zero, zero
+        for j in range(n):
+            arriving = keep * arriving + alpha[j]
+            arriving = zero if arriving < least else arriving  # a NaN is kept
             chance = p[j]
-            alpha = chance * arriving
-            out[j] = shown(arriving, alpha)
-            after[j] = alpha
+            alpha[j] = chance * arriving
+            out[j] = arriving if arrivals else alpha[j]
             keep = one - chance
-        return arriving, keep
 
-    run = part(run, of)
+    def copy(out, row, start, stop):
+        for j in range(start, stop):
+            out[j] = row[j]
 
-    def four(alpha, p, step, out, n, least):
-        p1, p2, p3 = moved(p, step), moved(p, 2 * step), moved(p, 3 * step)
-        out1, out2, out3 = moved(out, n), moved(out, 2 * n), moved(out, 3 * n)
-        # The first rows are ahead: what they find goes on by way of alpha, in whose first places they stand.
-        q0, k0 = run(alpha, p, out, alpha, zero, zero, 0, 3, least)
-        q1, k1 = run(alpha, p1, out1, alpha, zero, zero, 0, 2, least)
-        q2, k2 = run(alpha, p2, out2, alpha, zero, zero, 0, 1, least)
-        q3, k3 = zero, zero
-        a0, a1, a2 = alpha[2], alpha[1], alpha[0]
-        for j in range(3, n):
-            q3 = k3 * q3 + a2
-            q2 = k2 * q2 + a1
-            q1 = k1 * q1 + a0
-            q0 = k0 * q0 + alpha[j]
-            if (q0 < least) | (q1 < least) | (q2 < least) | (q3 < least):
-                # Asked once for all, so that it is a branch, which is guessed: four choices would lengthen the chains.
-                q0, q1, q2, q3 = normal(q0, least), normal(q1, least), normal(q2, least), normal(q3, least)
-            c0, c1, c2, c3 = p[j], p1[j - 1], p2[j - 2], p3[j - 3]
-            a0, a1, a2, a3 = c0 * q0, c1 * q1, c2 * q2, c3 * q3
-            k0, k1, k2, k3 = one - c0, one - c1, one - c2, one - c3
-            out[j], out1[j - 1], out2[j - 2] = shown(q0, a0), shown(q1, a1), shown(q2, a2)
-            out3[j - 3] = shown(q3, a3)
-            alpha[j - 3] = a3
-        alpha[n - 1], alpha[n - 2], alpha[n - 3] = a0, a1, a2
-        run(alpha, p1, out1, alpha, q1, k1, n - 1, n, least)
-        run(alpha, p2, out2, alpha, q2, k2, n - 2, n, least)
-        run(alpha, p3, out3, alpha, q3, k3, n - 3, n, least)
+    run, copy = part(run, of), part(copy, of)
 
-    four = part(four, of)
-
-    def walk(alpha, chances, step, out, rows, n, least):
-        if rows == 4 and n >= 4:
-            four(alpha, chances, step, out, n, least)
-        else:
-            for row in range(rows):
-                given, found = moved(chances, row * step), moved(out, row * n)
-                run(alpha, given, found, alpha, zero, zero, 0, n, least)
+    def walk(alpha, rows, count, given, step, out, n, least):
+        if count <= FEW:
+            for row in range(count):
+                run(alpha, moved(given, row * step), moved(out, row * n), n, least)
+            return
+        apart = n + 3 * lanes
+        # Squares whose rows are all there, from their first to their last key.
+        inside, end = 1, n // lanes if count == lanes else 1
+        for row in range(lanes):
+            start = moved(rows, row * apart)
+            p, there = moved(given, row * step), n if row < count else 0
+            fill(start, lanes, zero)
+            copy(moved(start, lanes), p, 0, min(there, lanes - row if inside < end else n))
+            copy(moved(start, lanes), p, max(0, end * lanes - row) if inside < end else there, there)
+            fill(moved(start, lanes + there), apart - lanes - there, zero)
+        squares = (n + 2 * lanes - 2) // lanes
+        march(alpha, moved(rows, lanes), apart, given, step, out, n, squares, inside, end, least)
+        for row in range(count):
+            found, start = moved(out, row * n), moved(rows, row * apart + lanes)
+            copy(found, start, 0, min(n, lanes - row if inside < end else n))
+            copy(found, start, max(0, end * lanes - row) if inside < end else n, n)
 
     return part(walk, of)
