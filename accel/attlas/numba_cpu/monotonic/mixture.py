@@ -24,6 +24,7 @@ from ..pointers import bytes_at, moved
 from ..probabilistic.sums import sums_of
 from ..product import multiplied
 from ..real import Real
+from ..vector import lanes_of
 from .steps import ROWS, lay_mask, lay_result, room_of_sums, steps_of, values_of
 
 __all__ = ["gmm_attention"]
@@ -55,14 +56,13 @@ class Sizes(NamedTuple):
 
 @cache
 def bells_of(real: Real) -> Any:
-    """Make bells(w, spare, heights, means, widths, member, i, n, k, logistic): the weights of a step."""
+    """Make bells(w, spare, heights, means, widths, member, i, n, k, logistic): the weights of a step.
+
+    They are written in whole vectors, behind the last key too; `spare` has room for one.
+    """
     zero, one, two, half = (real.number(x) for x in (0, 1, 2, 0.5))
-    number, least, gradual, of = (
-        real.number,
-        real.number(LOGISTIC_LEAST),
-        sums_of(real).gradual,
-        f"mixture, {real.dtype}",
-    )
+    number, lanes, least = real.number, lanes_of(real.dtype), real.number(LOGISTIC_LEAST)
+    gradual, of = sums_of(real).gradual, f"mixture, {real.dtype}"
 
     def below(x):
         small = gradual(-abs(x))
@@ -71,26 +71,28 @@ def bells_of(real: Real) -> Any:
     below = part(below, of, inline=True)
 
     def bells(w, spare, heights, means, widths, member, i, n, k, logistic):
-        for j in range(n):
-            w[j], spare[j] = zero, zero
-        for c in range(k):
-            height = heights.memory[heights.places[member] + i * heights.row + c * heights.column]
-            mean = means.memory[means.places[member] + i * means.row + c * means.column]
-            width = widths.memory[widths.places[member] + i * widths.row + c * widths.column]
+        for first in range(0, n, lanes):  # whole vectors: the end of a row would be computed number by number
+            row, start = moved(w, first), number(first)
+            for lane in range(lanes):
+                row[lane], spare[lane] = zero, zero
+            for c in range(k):
+                height = heights.memory[heights.places[member] + i * heights.row + c * heights.column]
+                mean = means.memory[means.places[member] + i * means.row + c * means.column]
+                width = widths.memory[widths.places[member] + i * widths.row + c * widths.column]
+                if logistic:
+                    for lane in range(lanes):
+                        offset = (start + number(lane)) - mean
+                        row[lane] += height * below((offset + (one + half)) / width)
+                        spare[lane] += height * below((offset + half) / width)
+                else:
+                    divisor = two * (width * width)
+                    for lane in range(lanes):
+                        offset = (start + number(lane)) - mean
+                        row[lane] += height * gradual(-(offset * offset) / divisor)
             if logistic:
-                for j in range(n):
-                    offset = number(j) - mean
-                    w[j] += height * below((offset + (one + half)) / width)
-                    spare[j] += height * below((offset + half) / width)
-            else:
-                divisor = two * (width * width)
-                for j in range(n):
-                    offset = number(j) - mean
-                    w[j] += height * gradual(-(offset * offset) / divisor)
-        if logistic:
-            for j in range(n):
-                x = w[j] - spare[j]
-                w[j] = least if x == zero else x
+                for lane in range(lanes):
+                    x = row[lane] - spare[lane]
+                    row[lane] = least if x == zero else x
 
     return part(bells, of)
 
@@ -99,7 +101,7 @@ def build_mixture(real: Real) -> Any:
     """Make the kernel.
 
     Operands: heights, means, widths, value, weights, mask. Results: the output, then the `Sizes`. Scratch: the weights
-    of some steps, a row, what a step sees, the packed values, sums.
+    of some steps, a vector, what a step sees, the packed values, sums.
     """
     zero = real.number(0)
     open_matrix, reals, steps, bells = opener(real), real.pointer, steps_of(real), bells_of(real)
@@ -167,8 +169,9 @@ def gmm_attention(
 ) -> Any:
     """See `attlas_ref.monotonic.gmm_attention`."""
     dtype, m = query.dtype, query.shape[-2]
-    hidden = multiplied(lean(query), w_hidden) + b_hidden
-    hidden = np.maximum(hidden, 0) if version == "logistic" else np.tanh(hidden)
+    hidden = multiplied(lean(query), w_hidden)
+    hidden += b_hidden
+    hidden = np.maximum(hidden, 0, out=hidden) if version == "logistic" else np.tanh(hidden, out=hidden)
     # Steps stand side by side, since there are many of them and few components.
     parameters = np.ascontiguousarray((multiplied(hidden, w_params) + b_params).swapaxes(-1, -2))
     first, second, third = np.split(parameters, 3, axis=-2)  # (..., K, m)
@@ -201,7 +204,7 @@ def gmm_attention(
             lay_mask(mask, batch),
         ],
         (output, *sizes),
-        (ROWS * values.n, values.n, values.n, values.n * values.lanes, room_of_sums(values.lanes)),
+        (ROWS * values.n + values.width, values.width, values.n, values.n * values.lanes, room_of_sums(values.lanes)),
         dtype,
         members * m * values.n * (sizes.k * EXPONENTIAL + values.e),
     )

@@ -97,6 +97,9 @@ def steps_of(real: Real) -> Steps:
         if mask.column == 1:
             for j in range(n):
                 seen[j] = mask.memory[at + j]
+        elif mask.column == 0:  # one byte for all keys, most often since there is no mask
+            for j in range(n):
+                seen[j] = mask.memory[at]
         else:
             for j in range(n):
                 seen[j] = mask.memory[at + j * mask.column]
@@ -126,10 +129,11 @@ def steps_of(real: Real) -> Steps:
 
         Beside a large weight one that is no normal number counts as 0; small ones are all lifted.
         """
-        top = zero
+        loud, positive = 0, 0  # whole numbers are counted in vectors
         for j in range(n):
-            top = w[j] if w[j] > top else top
-        if (top == zero) | (top > large):
+            loud += w[j] > large
+            positive += w[j] > zero
+        if (positive == 0) | (loud > 0):
             for j in range(n):
                 w[j] = zero if abs(w[j]) < normal else w[j]
             return one
