@@ -58,7 +58,7 @@ class Sizes(NamedTuple):
 def bells_of(real: Real) -> Any:
     """Make bells(w, spare, heights, means, widths, member, i, n, k, logistic): the weights of a step.
 
-    They are written in whole vectors, behind the last key too; `spare` has room for one.
+    They are written in whole vectors, behind the last key too, and so is the scratch `spare`.
     """
     zero, one, two, half = (real.number(x) for x in (0, 1, 2, 0.5))
     number, lanes, least = real.number, lanes_of(real.dtype), real.number(LOGISTIC_LEAST)
@@ -71,28 +71,29 @@ def bells_of(real: Real) -> Any:
     below = part(below, of, inline=True)
 
     def bells(w, spare, heights, means, widths, member, i, n, k, logistic):
-        for first in range(0, n, lanes):  # whole vectors: the end of a row would be computed number by number
-            row, start = moved(w, first), number(first)
-            for lane in range(lanes):
-                row[lane], spare[lane] = zero, zero
-            for c in range(k):
-                height = heights.memory[heights.places[member] + i * heights.row + c * heights.column]
-                mean = means.memory[means.places[member] + i * means.row + c * means.column]
-                width = widths.memory[widths.places[member] + i * widths.row + c * widths.column]
+        across = (n + lanes - 1) // lanes * lanes  # whole vectors: the end of a row would be computed number by number
+        for j in range(across):
+            w[j], spare[j] = zero, zero
+        for c in range(k):
+            height = heights.memory[heights.places[member] + i * heights.row + c * heights.column]
+            mean = means.memory[means.places[member] + i * means.row + c * means.column]
+            width = widths.memory[widths.places[member] + i * widths.row + c * widths.column]
+            divisor = two * (width * width)
+            for first in range(0, across, lanes):
+                row, rest, start = moved(w, first), moved(spare, first), number(first)
                 if logistic:
                     for lane in range(lanes):
                         offset = (start + number(lane)) - mean
                         row[lane] += height * below((offset + (one + half)) / width)
-                        spare[lane] += height * below((offset + half) / width)
+                        rest[lane] += height * below((offset + half) / width)
                 else:
-                    divisor = two * (width * width)
                     for lane in range(lanes):
                         offset = (start + number(lane)) - mean
                         row[lane] += height * gradual(-(offset * offset) / divisor)
-            if logistic:
-                for lane in range(lanes):
-                    x = row[lane] - spare[lane]
-                    row[lane] = least if x == zero else x
+        if logistic:
+            for j in range(n):
+                x = w[j] - spare[j]
+                w[j] = least if x == zero else x
 
     return part(bells, of)
 
@@ -101,7 +102,7 @@ def build_mixture(real: Real) -> Any:
     """Make the kernel.
 
     Operands: heights, means, widths, value, weights, mask. Results: the output, then the `Sizes`. Scratch: the weights
-    of some steps, a vector, what a step sees, the packed values, sums.
+    of some steps, a row, what a step sees, the packed values, sums.
     """
     zero = real.number(0)
     open_matrix, reals, steps, bells = opener(real), real.pointer, steps_of(real), bells_of(real)
@@ -204,9 +205,12 @@ def gmm_attention(
             lay_mask(mask, batch),
         ],
         (output, *sizes),
-        (ROWS * values.n + values.width, values.width, values.n, values.n * values.lanes, room_of_sums(values.lanes)),
+        (
+            ROWS * values.n + values.width, values.n + values.width, values.n, values.n * values.lanes,
+            room_of_sums(values.lanes),
+        ),
         dtype,
         members * m * values.n * (sizes.k * EXPONENTIAL + values.e),
-    )
+    )  # fmt: skip
     means = np.broadcast_to(means, (*own, *means.shape[-2:])).copy() if means.shape[:-2] != own else means
     return with_extras(output, weights=weights, means=means if return_means else None)
