@@ -86,3 +86,35 @@ def test_a_gate_that_is_no_number_does_not_reach_hidden_keys(candidate: Candidat
     )
     np.testing.assert_array_equal(np.isnan(weights), np.broadcast_to(mask, weights.shape))
     assert not weights[:, ~mask].any()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_bells_anywhere_and_of_any_width(version, candidate: Candidate) -> None:
+    """A bell ends where an exponential becomes 0: before the keys, among them or behind; never beside a NaN."""
+    inf = np.inf
+    means = [-inf, -1e30, -20, *np.linspace(0, 115, 31), 1e4, 1e30, inf, np.nan]
+    bells = np.float32(
+        [(mean, width, h) for mean in means for width in (-240, -20, 0, 2, 5, 12, 88, 240) for h in (0, 100)]
+    )
+    count = len(bells)
+    means, widths, heights = bells.T
+    rows = np.stack([heights, np.full(count, -200), widths], axis=-1).astype(np.float32)  # steps of exp(-200) are 0
+    call = {
+        "w_hidden": np.eye(count, dtype=np.float32),
+        "b_hidden": np.zeros(count, np.float32),
+        "w_params": rows,
+        "b_params": np.zeros(3, np.float32),
+        "initial_mean": means[:, None],
+        "version": version,
+        "return_weights": True,
+    }
+    query = 100 * np.eye(count, dtype=np.float32)[:, None]  # each takes one row, since tanh(100) = 1
+    value = np.ones((113, 1), np.float32)
+    with np.errstate(all="ignore"):
+        output, weights = candidate("gmm_attention", query, value, **call)
+        offsets = np.arange(113, dtype=np.float32) - means[:, None, None]
+        width = np.sqrt(np.exp((1 - 2 * (version == 0)) * widths) / (2 - version))[:, None, None]
+        height = np.exp(heights)[:, None, None] if version == 0 else 1 / np.sqrt(2 * np.float32(np.pi) * width**2)
+        expected = height * np.exp(-(offsets**2) / (2 * width**2))
+    np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=3e-45)
+    np.testing.assert_allclose(output, expected.sum(axis=-1, keepdims=True), rtol=1e-4, atol=1e-36)

@@ -8,6 +8,7 @@ m n e multiply-adds in the register tile. Weights are held for the steps of a ta
 Differs from the reference by rounding.
 """
 
+import math
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -62,13 +63,23 @@ def bells_of(real: Real) -> Any:
     """
     zero, one, two, half = (real.number(x) for x in (0, 1, 2, 0.5))
     number, lanes, least = real.number, lanes_of(real.dtype), real.number(LOGISTIC_LEAST)
+    deepest = number(1.02 * -math.log(float(np.finfo(real.dtype).smallest_subnormal)))  # exponentials below are 0
     gradual, of = sums_of(real).gradual, f"mixture, {real.dtype}"
 
     def below(x):
         small = gradual(-abs(x))
         return (one if x >= zero else small) / (one + small)
 
-    below = part(below, of, inline=True)
+    def reach(mean, divisor, height, across):
+        """From which key to which a bell is not exactly 0, in whole vectors; all of them beside a NaN."""
+        far = math.sqrt(deepest * divisor)
+        low, high = mean - far, mean + (far + one)
+        if (height - height != zero) | (low != low) | (high != high):
+            return 0, across
+        first, end = int(min(max(low, zero), number(across))), int(min(max(high, zero), number(across)))
+        return first // lanes * lanes, (end + lanes - 1) // lanes * lanes
+
+    below, reach = part(below, of, inline=True), part(reach, of)
 
     def bells(w, spare, heights, means, widths, member, i, n, k, logistic):
         across = (n + lanes - 1) // lanes * lanes  # whole vectors: the end of a row would be computed number by number
@@ -79,7 +90,8 @@ def bells_of(real: Real) -> Any:
             mean = means.memory[means.places[member] + i * means.row + c * means.column]
             width = widths.memory[widths.places[member] + i * widths.row + c * widths.column]
             divisor = two * (width * width)
-            for first in range(0, across, lanes):
+            low, high = (0, across) if logistic else reach(mean, divisor, height, across)
+            for first in range(low, high, lanes):
                 row, rest, start = moved(w, first), moved(spare, first), number(first)
                 if logistic:
                     for lane in range(lanes):

@@ -141,7 +141,19 @@ def steps_of(real: Real) -> Steps:
             w[j] *= lift
         return lowered
 
-    settle = part(settle, of)
+    def reached(weights, count, n):
+        """From which key to which any weight of some steps is not 0."""
+        low, high = n, 0
+        for r in range(count):
+            at, end = r * n, r * n + n
+            while (at < r * n + low) and (weights[at] == zero):
+                at += 1
+            while (end > r * n + high) and (weights[end - 1] == zero):
+                end -= 1
+            low, high = at - r * n, end - r * n
+        return low, max(low, high)
+
+    settle, reached = part(settle, of), part(reached, of)
 
     def read(output, sums, weights, packed, value, mask, member, first, count, sizes):
         n, e, lanes, width, finite = sizes
@@ -149,9 +161,9 @@ def steps_of(real: Real) -> Steps:
         for r in range(count):
             factors[r] = settle(moved(weights, r * n), n) if finite else one
         if finite:
-            multiply(
-                sums, packed, Matrix(weights, value.places, n, 1), 0, n, 1, count, n, lanes, width, sums
-            )  # fmt: skip
+            low, high = reached(weights, count, n)
+            matrix, rows = Matrix(weights, value.places, n, 1), moved(packed, low * lanes)
+            multiply(sums, rows, matrix, low, n, 1, count, high - low, lanes, width, sums)
         else:
             for r in range(count):
                 at = mask.places[member] + (first + r) * mask.row
