@@ -80,6 +80,11 @@ class Place:
         # What the engine returns is handed on as arrays on which a composition can compute.
         return lambda *args, **options: _each(kind.take, function(*args, **options))
 
+    def part(self, family: str, name: str, otherwise: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the engine's own function that is no formulation, or if it has none, the same in array functions."""
+        own: Callable[..., Any] = getattr(_module(f"{self.engine.package}.{family}"), name, otherwise)
+        return own
+
 
 def _each(take: Callable[[Any, None], Any], result: Any) -> Any:
     """Take every array of a result."""

@@ -264,6 +264,16 @@ def test_a_map_that_is_not_finite_maps_no_reading_to_zeros() -> None:
     in_budget("slot_attention", *arrays, **weights, mask=np.zeros((2, 9), dtype=bool))
 
 
+@dtypes
+def test_wide_inputs_that_lie_anywhere(dtype: str) -> None:
+    """More rows than a task has and more columns than are summed at a time, far from 0; columns are the outer axis."""
+    arrays, weights = layer(36, 70, 600, 3, 2, dtype)
+    inputs = np.asfortranarray(arrays[0][0] + 50)
+    in_budget("slot_attention", inputs, arrays[1], **weights)
+    in_budget("slot_attention", np.broadcast_to(inputs, (2, 3, 70, 600))[:, ::2, ::-1, ::-2], arrays[1][:, None],
+              **layer(36, 70, 300, 3, 2, dtype)[1])  # fmt: skip
+
+
 # Groups
 
 

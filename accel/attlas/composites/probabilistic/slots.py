@@ -1,6 +1,7 @@
 """Slots that compete for inputs, step after step, with a gated unit and a network between the steps."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from ...engines import Place
 
 __all__ = ["conditional_slot_attention", "slot_attention"]
+
+FLOOR = 1e-5
+"""What is added to the variance of a row."""
 
 
 def slot_attention(
@@ -37,7 +41,8 @@ def slot_attention(
     inputs, and K and V are never made. Where there are so many slots that it takes more, the inputs are mapped.
     """
     xp, width, d = here.xp, inputs.shape[-1], slots.shape[-1]
-    x = _normalized_with_ones(xp, inputs)  # (..., n, D + 1)
+    normalized = here.part("probabilistic", "normalized_with_ones", partial(_normalized_with_ones, xp))
+    x = normalized(inputs)  # (..., n, D + 1)
     key_map, value_map = (
         xp.concatenate([norm_input_gain[:, None] * w, (norm_input_bias @ w + b)[None]])  # (D + 1, d)
         for w, b in ((w_key, b_key), (w_value, b_value))
@@ -135,7 +140,7 @@ def _normalize(xp: Any, rows: Any) -> None:
     """Give rows the mean 0 and the variance 1, where they are: there may be many."""
     width = max(rows.shape[-1], 1)
     rows -= rows.sum(axis=-1)[..., None] / width
-    rows /= xp.sqrt(xp.vecdot(rows, rows)[..., None] / width + 1e-5)
+    rows /= xp.sqrt(xp.vecdot(rows, rows)[..., None] / width + FLOOR)
 
 
 def _gated(xp: Any, from_input: Any, from_hidden: Any, hidden: Any) -> Any:

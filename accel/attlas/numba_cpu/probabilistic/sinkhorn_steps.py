@@ -38,6 +38,8 @@ def build_steps(real: Real) -> Steps:
 
     def work(given, line, tops, member, block):
         turn = given.turn[2 * member]
+        if given.turn[2 * member + 1] % 2:  # every other step goes backwards: what came last is still near
+            block = given.blocks - 1 - block
         if turn == ROWS:
             sweep(given, line, tops, member, block)
         elif turn == COLUMNS:
