@@ -39,8 +39,8 @@ class Kind:
         """Return what names the device of an array, None on the host."""
         return None
 
-    def refusal(self, array: Any, dtype: str | None, vjp: str | None) -> str | None:
-        """Say why an array cannot be taken (in a dtype) and what to hand over instead; None if nothing is wrong."""
+    def refusal(self, array: Any, call: Bound, name: str) -> str | None:
+        """Say why an argument's array cannot be taken and what to hand over instead; None if nothing is wrong."""
         return None
 
     def export(self, array: Any, dtype: str | None) -> Any:
@@ -76,6 +76,11 @@ class NumPyArrays(Kind):
 
     def owns(self, array: Any) -> bool:
         return isinstance(array, (np.ndarray, np.generic))
+
+    def take(self, array: Any, dtype: str | None) -> Any:
+        if type(array) is np.ndarray and array.dtype.isnative and dtype_name(array) == dtype:  # the usual call
+            return array
+        return super().take(array, dtype)
 
     def export(self, array: Any, dtype: str | None) -> Any:
         array = np.asarray(array)
@@ -140,7 +145,8 @@ class CudaArrays(Kind):
     def owns(self, array: Any) -> bool:
         return hasattr(array, "__cuda_array_interface__") or hasattr(array, "copy_to_host")
 
-    def refusal(self, array: Any, dtype: str | None, vjp: str | None) -> str | None:
+    def refusal(self, array: Any, call: Bound, name: str) -> str | None:
+        dtype = needed_dtype(call, name, array)
         if dtype in (None, dtype_name(array)):
             return None
         return f"is a bare GPU array of {dtype_name(array)}; it needs {dtype}, or an array of CuPy, PyTorch or JAX"
@@ -174,12 +180,13 @@ class TorchArrays(Kind):
     def device(self, array: Any) -> Any:
         return array.device
 
-    def refusal(self, array: Any, dtype: str | None, vjp: str | None) -> str | None:
+    def refusal(self, array: Any, call: Bound, name: str) -> str | None:
         import torch
 
         if array.layout is not torch.strided:
             return f"is a tensor of layout {array.layout}; it needs a dense one: hand over its to_dense()"
         if array.requires_grad and torch.is_grad_enabled():
+            vjp = call.record.vjp
             gradients = f"; gradients come from {vjp}" if vjp else ""
             return f"requires a gradient, which is not recorded here; hand over its detach(){gradients}"
         return None
@@ -229,7 +236,7 @@ class JaxArrays(Kind):
     def device(self, array: Any) -> Any:
         return next(iter(array.devices()))
 
-    def refusal(self, array: Any, dtype: str | None, vjp: str | None) -> str | None:
+    def refusal(self, array: Any, call: Bound, name: str) -> str | None:
         if _is_traced(array):
             return "is traced by a JAX transformation, which sees no values; call outside of jit, grad and vmap"
         if len(array.devices()) > 1:
@@ -303,7 +310,7 @@ def kind_of_call(call: Bound) -> tuple[Kind, Any]:
                 f"{function}: {name} is a {type(array).__name__}{where}; it needs an array of NumPy, CuPy, PyTorch or "
                 f"JAX on a CPU or a CUDA GPU"
             )
-        if refusal := kind.refusal(array, needed_dtype(call, name, array), call.record.vjp):
+        if refusal := kind.refusal(array, call, name):
             raise TypeError(f"{function}: {name} {refusal}")
         found.setdefault((kind, kind.device(array)), name)
     if len(found) > 1:
@@ -317,7 +324,7 @@ def kind_of_call(call: Bound) -> tuple[Kind, Any]:
 
 def _arrays_of(call: Bound) -> Iterator[tuple[str, Any]]:
     for name, value in {**call.arrays, **call.options}.items():
-        if stays_on_host(call, name) or isinstance(call.record.options.get(name), Indices):
+        if value is None or stays_on_host(call, name) or isinstance(call.record.options.get(name), Indices):
             continue  # the check has made a NumPy array of it
         for part in _flat(value):
             # A number among the options is of no kind.

@@ -190,9 +190,11 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     for name, value in values.items():
         kind = record.options[name]
         options[name] = kind.check(function, name, value)
-        if isinstance(kind, Array) and isinstance(value, str) and value in kind.words:
+        if value is None:
             continue
-        if isinstance(kind, Array) and value is not None:
+        if isinstance(kind, Array):
+            if isinstance(value, str) and value in kind.words:
+                continue
             if kind.broadcast:
                 spread[name] = kind if parts is None else replace(kind, core=in_line(kind.core, parts))
             else:
@@ -200,16 +202,16 @@ def bind(record: "Record", args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
                 taken = take_flags if kind.boolean else take if kind.widens else take_draws
                 options[name] = taken(name, value, core)
                 _check_axes(function, name, options[name], kind)
-        elif isinstance(kind, Indices) and value is not None:
+        elif isinstance(kind, Indices):
             shapes.add(name, options[name].shape, kind.core)
             _check_axes(function, name, options[name], kind)
             limit = size_of(kind.below, shapes.sizes) if kind.below else None
             if limit is not None and options[name].size and options[name].max() >= limit:
                 found = options[name].max()
                 raise ValueError(f"{function}: {name} holds {found}; it needs numbers below {kind.below} = {limit}")
-        elif isinstance(kind, Partial) and value is not None:
+        elif isinstance(kind, Partial):
             options[name] = _take_group(function, name, value, kind.cores, take)
-        elif isinstance(kind, Levels) and value is not None:
+        elif isinstance(kind, Levels):
             options[name] = tuple(
                 (
                     take(f"{name}[{level}][0]", nodes, (f"{name}_{level}", kind.width)),
