@@ -30,8 +30,7 @@ def the_first(candidate: Candidate, seconds: float = 60) -> Counterexample | Non
 
 
 def test_a_planted_fault_is_shrunk_kept_and_shown_again(tmp_path: Path) -> None:
-    found = the_first(FAULTY)
-    assert found is not None
+    found = next(found for found in module.fuzz(FAULTY, 60) if found.law is None)  # a law may break first
     assert found.plan.sizes == {"m": 1, "n": 3, "d": 1, "e": 1}
     assert (found.plan.batch, found.plan.mask, found.plan.layouts) == ((), None, ("contiguous",) * 5)
     again = Counterexample.load(found.save(tmp_path))
