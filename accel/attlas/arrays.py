@@ -325,7 +325,7 @@ def kind_of_call(call: Bound) -> tuple[Kind, Any]:
 def _arrays_of(call: Bound) -> Iterator[tuple[str, Any]]:
     for name, value in {**call.arrays, **call.options}.items():
         if value is None or stays_on_host(call, name) or isinstance(call.record.options.get(name), Indices):
-            continue  # the check has made a NumPy array of it
+            continue  # nothing, or what the check has made a NumPy array
         for part in _flat(value):
             # A number among the options is of no kind.
             if hasattr(part, "shape") and (name in call.arrays or part.shape):

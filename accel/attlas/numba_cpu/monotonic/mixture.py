@@ -3,8 +3,11 @@
 The means do not depend on the weights, so that steps are independent: a task is a few steps of a batch member. The
 numbers of the components are computed first, m K of each.
 
-Bound by: m n K exponentials, about a dozen multiply-adds each (two logistic functions in the logistic version), and
-m n e multiply-adds in the register tile. Weights are held for the steps of a task only.
+A bell is computed only among the keys where it is not exactly 0, and values are read only there.
+
+Bound by: for each component and each key that it reaches an exponential, about a dozen multiply-adds (two logistic
+functions for every key in the logistic version), and e multiply-adds for each such key and step in the register tile:
+m n K and m n e at most. Weights are held for the steps of a task only.
 Differs from the reference by rounding.
 """
 

@@ -164,14 +164,14 @@ def walk_of(real: Real, arrivals: bool) -> Any:
         for j in range(start, stop):
             out[j] = row[j]
 
-    run, copy = part(run, of), part(copy, of)
+    run, copy, apart_of = part(run, of), part(copy, of), part(pitch, of)
 
     def walk(alpha, rows, count, given, step, out, n, least):
         if count <= FEW:
             for row in range(count):
                 run(alpha, moved(given, row * step), moved(out, row * n), n, least)
             return
-        apart = n + 3 * lanes
+        apart = apart_of(n, lanes)
         # Squares whose rows are all there, from their first to their last key.
         inside, end = 1, n // lanes if count == lanes else 1
         for row in range(lanes):
