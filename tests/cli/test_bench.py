@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -54,11 +55,13 @@ def draw_numbered(number):
 
 
 def test_contestants_take_turns_on_fresh_inputs(monkeypatch):
-    monkeypatch.setattr(harness, "SHORT_SECONDS", 0.0)  # one call per turn
+    monkeypatch.setattr(harness, "SHORT_SECONDS", 0.0)  # a call that does not count and one that does per turn
     recorder = Recorder()
     racers = [recorder.contestant(name) for name in "abc"]
     outcome = harness.race(racers, draw_numbered, min_rounds=4, max_rounds=4)
-    turns = recorder.log[-12:]
+    calls = recorder.log[-24:]
+    turns = calls[1::2]
+    assert calls[::2] == turns
     assert ["".join(name for name, _ in turns[3 * r : 3 * r + 3]) for r in range(4)] == ["bca", "cab", "abc", "bca"]
     assert [number for _, number in turns] == [1.0] * 3 + [2.0] * 3 + [3.0] * 3 + [4.0] * 3
     assert {name: len(seconds) for name, seconds in outcome.seconds.items()} == {"a": 4, "b": 4, "c": 4}
@@ -71,6 +74,16 @@ def test_rounds_end_with_the_budget_but_not_before_the_minimum():
     racers = [recorder.contestant(name) for name in "ab"]
     outcome = harness.race(racers, draw_numbered, min_rounds=3, max_rounds=50, budget_seconds=0.0)
     assert len(outcome.seconds["a"]) == 3
+
+
+def test_turns_begin_with_calls_that_do_not_count(monkeypatch):
+    monkeypatch.setattr(harness, "SETTLE_SECONDS", 0.01)
+    recorder = Recorder()
+    start = time.perf_counter()
+    outcome = harness.race([recorder.contestant("a")], draw_numbered, min_rounds=1, max_rounds=1)
+    assert time.perf_counter() - start > 0.01
+    assert len(recorder.log) > 20
+    assert len(outcome.seconds["a"]) == 1
 
 
 def test_short_calls_are_repeated_within_a_turn(monkeypatch):

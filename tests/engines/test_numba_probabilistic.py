@@ -269,9 +269,22 @@ def test_wide_inputs_that_lie_anywhere(dtype: str) -> None:
     """More rows than a task has and more columns than are summed at a time, far from 0; columns are the outer axis."""
     arrays, weights = layer(36, 70, 600, 3, 2, dtype)
     inputs = np.asfortranarray(arrays[0][0] + 50)
-    in_budget("slot_attention", inputs, arrays[1], **weights)
+    for return_weights in (False, True):
+        in_budget("slot_attention", inputs, arrays[1], **weights, return_weights=return_weights)
     in_budget("slot_attention", np.broadcast_to(inputs, (2, 3, 70, 600))[:, ::2, ::-1, ::-2], arrays[1][:, None],
               **layer(36, 70, 300, 3, 2, dtype)[1])  # fmt: skip
+
+
+@dtypes
+@pytest.mark.parametrize("n", [1, 96, 97, 1000])
+def test_many_inputs_some_of_them_hidden(dtype: str, n: int) -> None:
+    """Blocks and chunks of keys, whole and not; what is hidden is NaN, infinite, or too long for its square."""
+    arrays, weights = layer(37, n, 5, 3, 2, dtype)
+    inputs, mask = arrays[0] + 50, np.ones((2, n), dtype=bool)
+    for start, strange in enumerate((np.nan, np.inf, np.finfo(dtype).max)):
+        inputs[:, 1 + start :: 7], mask[:, 1 + start :: 7] = strange, False
+    in_budget("slot_attention", inputs, arrays[1], **weights, mask=mask)
+    in_budget("slot_attention", inputs[:, mask[0]], arrays[1], **weights)
 
 
 # Groups

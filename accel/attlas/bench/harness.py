@@ -17,8 +17,12 @@ from attlas_ref.testing.drawn import Call
 
 from .contestants import Contestant
 
-SETTLE_SECONDS = 0.002
-"""A pause before each turn, so that waiting threads of the contestant before have gone to sleep."""
+SETTLE_SECONDS = 0.1
+"""Each turn begins with calls that do not count, one at least, until this much time has passed.
+
+Waiting threads of the contestant before go on asking for work, on processors that this one needs: OpenMP's some 5 ms
+after the last of it, OpenBLAS's some 90. A pause would let them sleep, but the clock of an idle processor drops.
+"""
 
 SHORT_SECONDS = 0.005
 """Shorter calls are repeated within a turn until this much time has passed."""
@@ -96,7 +100,7 @@ def race(
         turn = number % len(contestants)  # nobody always follows the same one
         for contestant in (*contestants[turn:], *contestants[:turn]):
             run = contestant.prepare(call)
-            time.sleep(SETTLE_SECONDS)
+            spent += _settle(run)
             start = time.perf_counter()
             for _ in range(repeats[contestant.name]):
                 result = run()
@@ -106,6 +110,15 @@ def race(
             spent += elapsed
     finished = {c.name: c.to_numpy(results[c.name]) for c in contestants}
     return Race({name: tuple(values) for name, values in seconds.items()}, call, finished)
+
+
+def _settle(run: Callable[[], Any]) -> float:
+    """Call without keeping the time; how long it took altogether."""
+    start = time.perf_counter()
+    run()
+    while time.perf_counter() - start < SETTLE_SECONDS:
+        run()
+    return time.perf_counter() - start
 
 
 def _seconds(run: Callable[[], Any]) -> float:

@@ -1,6 +1,6 @@
 """Rows times a weight, on this engine's own threads.
 
-NumPy's product does the same, but its library keeps threads of its own, which go on asking for work some 25 ms after
+NumPy's product does the same, but its library keeps threads of its own, which go on asking for work some 90 ms after
 the last product and take the processors from the kernel that follows. So what host functions project goes through the
 register tile: the weight is its x, with columns in the lanes, and the rows are its y, read where they lie. A product
 for which NumPy takes no threads is left to NumPy.

@@ -1,6 +1,7 @@
 """Slots that compete for inputs, step after step, with a gated unit and a network between the steps."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ __all__ = ["conditional_slot_attention", "slot_attention"]
 FLOOR = 1e-5
 """What is added to the variance of a row."""
 
+Contest = Callable[[Any, bool], tuple[Any, Any]]
+"""Of queries (..., k, d) and whether weights are asked for, what each wins (..., k, e) and the weights or None."""
+
 
 def slot_attention(
     here: "Place",
@@ -31,6 +35,7 @@ def slot_attention(
     norm_input_gain: Any,
     norm_input_bias: Any,
     mask: Any,
+    eps: float,
     steps: int,
     **options: Any,
 ) -> Any:
@@ -41,37 +46,60 @@ def slot_attention(
     inputs, and K and V are never made. Where there are so many slots that it takes more, the inputs are mapped.
     """
     xp, width, d = here.xp, inputs.shape[-1], slots.shape[-1]
-    normalized = here.part("probabilistic", "normalized_with_ones", partial(_normalized_with_ones, xp))
-    x = normalized(inputs)  # (..., n, D + 1)
     key_map, value_map = (
         xp.concatenate([norm_input_gain[:, None] * w, (norm_input_bias @ w + b)[None]])  # (D + 1, d)
         for w, b in ((w_key, b_key), (w_value, b_value))
     )
-    seen = None if mask is None else mask[..., None, :]
+    rules = {"mask": None if mask is None else mask[..., None, :], "eps": eps, "scale": 1 / math.sqrt(d)}
     leading = np.broadcast_shapes(inputs.shape[:-2], slots.shape[:-2])
     readings_of_an_input = steps * math.prod(leading) * slots.shape[-2] / max(math.prod(inputs.shape[:-2]), 1)
-    if readings_of_an_input * (width + 1 - d) <= width * d:
-        return _refined(
-            here, x, x, slots, maps=(key_map, value_map), mask=seen, rectified=False, steps=steps, **options
-        )
-    return _refined(here, x @ key_map, x @ value_map, slots, mask=seen, rectified=False, steps=steps, **options)
+    if readings_of_an_input * (width + 1 - d) > width * d:
+        x = here.part("probabilistic", "normalized_with_ones", partial(_normalized_with_ones, xp))(inputs)
+        contest = _competition(here, x @ key_map, x @ value_map, **rules)
+        return _refined(xp, contest, leading, slots, rectified=False, steps=steps, **options)
+
+    for_inputs: Contest = here.part("probabilistic", "competition", partial(_normal_competition, here))(inputs, **rules)
+
+    def mapped_contest(query: Any, with_weights: bool) -> tuple[Any, Any]:
+        update, weights = for_inputs(query @ key_map.T, with_weights)
+        # A slot that reads nothing reads zeros, also by a map that is not finite.
+        return xp.where(update[..., -1:] == 0, xp.zeros_like(update[..., :1]), update @ value_map), weights
+
+    return _refined(xp, mapped_contest, leading, slots, rectified=False, steps=steps, **options)
 
 
 def conditional_slot_attention(
-    here: "Place", key: Any, value: Any, slots: Any, *, mlp_output_relu: bool, **options: Any
+    here: "Place", key: Any, value: Any, slots: Any, *, eps: float, mlp_output_relu: bool, **options: Any
 ) -> Any:
     """Give every draw the same keys and values."""
-    draws = key[..., None, :, :], value[..., None, :, :]
-    return _refined(here, *draws, slots, mask=None, rectified=mlp_output_relu, return_weights=False, **options)
+    key, value = key[..., None, :, :], value[..., None, :, :]
+    contest = _competition(here, key, value, mask=None, eps=eps, scale=1 / math.sqrt(slots.shape[-1]))
+    leading = np.broadcast_shapes(key.shape[:-2], value.shape[:-2], slots.shape[:-2])
+    return _refined(here.xp, contest, leading, slots, rectified=mlp_output_relu, return_weights=False, **options)
+
+
+def _competition(here: "Place", key: Any, value: Any, **rules: Any) -> Contest:
+    """Let slots compete for values."""
+
+    def contest(query: Any, with_weights: bool) -> tuple[Any, Any]:
+        result = here.competitive_attention(query, key, value, bias=None, return_weights=with_weights, **rules)
+        return result if with_weights else (result, None)
+
+    return contest
+
+
+def _normal_competition(here: "Place", inputs: Any, **rules: Any) -> Contest:
+    """Let slots compete for normalized inputs, and a 1 behind each."""
+    x = _normalized_with_ones(here.xp, inputs)
+    return _competition(here, x, x, **rules)
 
 
 def _refined(
-    here: "Place",
-    key: Any,
-    value: Any,
+    xp: Any,
+    contest: Contest,
+    leading: tuple[int, ...],
     slots: Any,
     *,
-    maps: tuple[Any, Any] | None = None,
     w_query: Any,
     b_query: Any,
     gru_w_input: Any,
@@ -87,30 +115,14 @@ def _refined(
     norm_mlp_gain: Any,
     norm_mlp_bias: Any,
     steps: int,
-    eps: float,
-    mask: Any,
     rectified: bool,
     return_weights: bool,
 ) -> Any:
-    """Return slots (..., k, d) after some steps; `rectified`: a ReLU behind the network too.
-
-    `maps`: what makes keys and values of `key` and `value`, whose last column is 1.
-    """
-    xp, scale = here.xp, 1 / math.sqrt(slots.shape[-1])
+    """Return slots (..., k, d) after some steps; `rectified`: a ReLU behind the network too."""
 
     def read(slots: Any, with_weights: bool) -> tuple[Any, Any]:
-        query = _layer_norm(xp, slots, norm_slots_gain, norm_slots_bias) @ w_query + b_query  # (..., k, d)
-        query = query if maps is None else query @ maps[0].T
-        result = here.competitive_attention(
-            query, key, value, eps=eps, scale=scale, mask=mask, bias=None, return_weights=with_weights
-        )
-        update, weights = result if with_weights else (result, None)
-        if maps is not None:
-            # A slot that reads nothing reads zeros, also by a map that is not finite.
-            update = xp.where(update[..., -1:] == 0, xp.zeros_like(update[..., :1]), update @ maps[1])
-        return update, weights
+        return contest(_layer_norm(xp, slots, norm_slots_gain, norm_slots_bias) @ w_query + b_query, with_weights)
 
-    leading = np.broadcast_shapes(key.shape[:-2], value.shape[:-2], slots.shape[:-2])
     slots = xp.broadcast_to(slots, (*leading, *slots.shape[-2:])).copy()
     weights = read(slots, True)[1] if steps == 0 and return_weights else None
     for step in range(steps):

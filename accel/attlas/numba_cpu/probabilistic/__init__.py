@@ -10,6 +10,7 @@ from .crossed import combiner_mixture_attention as combiner_mixture_attention
 from .dependency import syntactic_dependency as syntactic_dependency
 from .fenwick import combiner_logsparse_attention as combiner_logsparse_attention
 from .mixture import probabilistic_attention as probabilistic_attention
+from .normalized import competition as competition
 from .normalized import normalized_with_ones as normalized_with_ones
 from .projective import projective_tree_marginals as projective_tree_marginals
 from .proximal import ipot_plan as ipot_plan

@@ -19,11 +19,12 @@ from ..blocks import all_finite, fill, hide
 from ..columns import columns_of, receivers, transposed
 from ..compile import kernel
 from ..operands import Array, Problem, over_tasks
-from ..pointers import Scratch
+from ..pointers import Matrix, Scratch
 from ..real import Real
 from ..side_by_side import row_parts
 from ..tile import Kernels, build_parts, scaled_score, softmax
 from ..vector import HOST
+from .normal_rows import normal_parts
 from .transport import build_parts as transport_parts
 
 __all__ = ["competitive_attention"]
@@ -47,14 +48,17 @@ def build_competitive(real: Real) -> Kernels:
     return receivers("competitive", real, share, own_total)
 
 
-def build_together(real: Real) -> Any:
+def build_together(real: Real, normalized: bool) -> Any:
     """Make the kernel for queries that are one block of rows.
 
     Queries and keys have changed places (size.m counts keys, size.n queries), `extra` are the values; parameters
-    (scale, eps). Results: sums (batch, chunks, n, e) and totals (batch, chunks, n); then e, that in whole vectors, n in
-    whole tiles, and the blocks in a chunk. Own scratch: values (lanes, padded e), sums (padded n, padded e), ones.
+    (scale, eps). Results: sums (batch, chunks, n, e) and totals (batch, chunks, n); what is added to the scores of each
+    query (batch, n); then e, that in whole vectors, n in whole tiles, and the blocks in a chunk. Own scratch: values
+    (lanes, padded e), sums (padded n, padded e), ones. With `normalized` keys and values are the same rows, which are
+    given mean 0 and variance 1 where they have been packed.
     """
     zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
+    center, take_normalized = normal_parts(real)
     begin, scores, _ = build_parts(real, scaled_score, False)
     exponentials, total_of, (take, add) = softmax(real).step, transport_parts(real).total, row_parts(real)
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
@@ -62,10 +66,11 @@ def build_together(real: Real) -> Any:
     def together(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
         sums, totals, size, value = reals(results[0]), reals(results[1]), operands.size, operands.extra
-        e, width, padded, per_chunk = results[2], results[3], results[4], results[5]
+        added, e, width, padded, per_chunk = reals(results[2]), results[3], results[4], results[5], results[6]
         values, sum_of = reals(scratch_table[OWN]), reals(scratch_table[OWN + 1])
         ones = reals(scratch_table[OWN + 2])
         tile, rows, eps = scratch.scores, size.n, operands.parameters[1]
+        mean, factor = scratch.mean, scratch.lane_squares
         blocks = (size.m + size.queries - 1) // size.queries
         chunks = (blocks + per_chunk - 1) // per_chunk
         fill(ones, width, one)
@@ -76,9 +81,18 @@ def build_together(real: Real) -> Any:
                 totals[task * rows + row] = zero
             for block in range(chunk * per_chunk, min(blocks, (chunk + 1) * per_chunk)):
                 member, first, used, lanes = begin(operands, scratch, task // chunks * blocks + block, blocks)
+                if normalized:
+                    center(scratch.packed, mean, factor, size.d, lanes)
                 hidden = scores(operands, scratch, member, first, used, lanes, 0, rows)
                 if hidden < 0:
                     continue
+                if normalized:
+                    for row in range(rows):
+                        plus = added[member * rows + row]
+                        for lane in range(lanes):
+                            tile[row * lanes + lane] = tile[row * lanes + lane] * factor[lane] + plus
+                    if hidden:
+                        hide(tile, scratch.visible, rows * lanes, -infinity)
                 fill(scratch.maximum, lanes, -infinity)
                 fill(scratch.total, lanes, zero)
                 exponentials(operands, scratch, lanes, rows, hidden)
@@ -92,10 +106,13 @@ def build_together(real: Real) -> Any:
                 for row in range(rows):
                     totals[task * rows + row] += total_of(tile, row * lanes, used)
                 at = value.places[member] + first * value.row
-                take(values, value, at, used, e, width)
+                if normalized:
+                    take_normalized(values, value, at, used, e, width, mean, factor)
+                else:
+                    take(values, value, at, used, e, width)
                 for i in range(rows * lanes, padded * lanes):
                     tile[i] = zero
-                finite = hidden == 0 or all_finite(value, at, used, e)
+                finite = hidden == 0 or all_finite(Matrix(values, value.places, width, 1), 0, used, e)
                 taken = padded if finite else rows
                 add(
                     sum_of, tile, scratch.visible, taken, used, lanes, values, width, size.width, ones, value.places,
@@ -106,11 +123,29 @@ def build_together(real: Real) -> Any:
                 for column in range(e):
                     sums[target + column] = sum_of[row * width + column]
 
-    return kernel(together, f"competitive-together-{real.dtype}")
+    return kernel(together, f"competitive-together-{'normalized-' if normalized else ''}{real.dtype}")
 
 
-def run_together(problem: Problem, e: int) -> Array:
-    """Return the output (..., queries, e) of a problem in which keys and queries have changed places."""
+def build_of_given(real: Real) -> Any:
+    """Make the kernel for keys and values as they are."""
+    return build_together(real, normalized=False)
+
+
+def build_of_normalized(real: Real) -> Any:
+    """Make the kernel for rows that it gives mean 0 and variance 1."""
+    return build_together(real, normalized=True)
+
+
+def run_together(problem: Problem, e: int, added: Array | None = None) -> tuple[Array, Array]:
+    """Compute a problem in which keys and queries have changed places.
+
+    Returns
+    -------
+    output : array (..., queries, e)
+        Zeros for a query that won nothing.
+    total : array (..., queries, 1)
+        What it won altogether.
+    """
     size = problem.size
     chunks = -(-size.m // (size.queries * BLOCKS_PER_CHUNK))
     width, padded = -(-e // size.width) * size.width, -(-size.n // HOST.narrow) * HOST.narrow
@@ -118,17 +153,18 @@ def run_together(problem: Problem, e: int) -> Array:
     lanes = -(-size.queries // size.width) * size.width
     over_tasks(
         problem,
-        kernels_of(build_together, problem.dtype),
+        kernels_of(build_of_given if added is None else build_of_normalized, problem.dtype),
         problem.members * chunks,
         sums,
         totals,
+        added,
         rows=padded,
         per_pair=e,
         own=(width, -(-padded * width // lanes), -(-width // lanes)),
         numbers=(e, width, padded, BLOCKS_PER_CHUNK),
     )
     total = totals.sum(axis=-2)[..., None]
-    return sums.sum(axis=-3) / np.where(total == 0, 1, total)
+    return sums.sum(axis=-3) / np.where(total == 0, 1, total), total
 
 
 def competitive_attention(
@@ -148,7 +184,7 @@ def competitive_attention(
         turned = {"mask": transposed(mask), "bias": transposed(bias)}
         problem = lay_out_scores(key, query, **turned, extra=value, order=-1, diagonal=None, parameters=(scale, eps))
         if problem.size.n <= problem.size.keys and problem.late_bias is None:
-            return run_together(problem, value.shape[-1])
+            return run_together(problem, value.shape[-1])[0]
     shift, total = columns_of(query, key, scale, mask=mask, bias=bias, diagonal=None)
     return attend(
         build_competitive,

@@ -18,7 +18,7 @@ GROUP = HOST.rows * HOST.vectors // 3
 """How many vectors of a sum, and as many factors, the registers hold."""
 
 
-class _Rows:
+class Rows:
     """Makes the instructions on vectors of one type."""
 
     def __init__(self, context: Any, builder: Any, number: Any) -> None:
@@ -88,7 +88,7 @@ def extent(typing: Any, row: Any, own: Any, heads: Any, stride: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         row, own, heads, stride = arguments
-        rows = _Rows(context, builder, signature.args[0].dtype)
+        rows = Rows(context, builder, signature.args[0].dtype)
         root = rows.spread(builder.load(row))
         low, high, strange = rows.variable(root), rows.variable(root), rows.variable(rows.zero)
         with rows.across(stride) as (at, _):
@@ -124,7 +124,7 @@ def divide(typing: Any, weights: Any, factors: Any, stride: Any, k: Any, with_ro
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         weights, factors, stride, k, with_root = arguments
-        rows = _Rows(context, builder, signature.args[0].dtype)
+        rows = Rows(context, builder, signature.args[0].dtype)
         into_k, heads = builder.mul(k, stride), builder.add(k, ir.Constant(INT, 1))
         total = rows.variable(rows.zero)
         with rows.across(heads) as (at, _):
@@ -144,7 +144,7 @@ def divide(typing: Any, weights: Any, factors: Any, stride: Any, k: Any, with_ro
     return number(weights, factors, i, i, types.boolean), generate
 
 
-def _paths(rows: _Rows, vectors: int, arguments: Any) -> None:
+def _paths(rows: Rows, vectors: int, arguments: Any) -> None:
     """w[h, d] += w[h, k] / D w[k, d], for some vectors of heads."""
     weights, factors, stride, k, first = arguments
     builder = rows.builder
@@ -159,7 +159,7 @@ def _paths(rows: _Rows, vectors: int, arguments: Any) -> None:
             rows.store(rows.multiply_add(weight, factor, rows.load(weights, at)), weights, at)
 
 
-def _for_each_number(rows: _Rows, vectors: Any, make: Any, arguments: Any) -> None:
+def _for_each_number(rows: Rows, vectors: Any, make: Any, arguments: Any) -> None:
     """The instructions of `make` for the number of vectors that there is."""
     builder = rows.builder
     after = builder.append_basic_block("vectors.end")
@@ -178,7 +178,7 @@ def add_paths(typing: Any, weights: Any, factors: Any, stride: Any, k: Any, firs
     """Add the paths over token k to the arcs into earlier ones, for up to `GROUP` vectors of heads from `first` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows = _Rows(context, builder, signature.args[0].dtype)
+        rows = Rows(context, builder, signature.args[0].dtype)
         _for_each_number(rows, arguments[5], _paths, arguments[:5])
         return context.get_dummy_value()
 
@@ -186,7 +186,7 @@ def add_paths(typing: Any, weights: Any, factors: Any, stride: Any, k: Any, firs
     return types.void(weights, factors, i, i, i, i), generate
 
 
-def _sums(rows: _Rows, vectors: int, arguments: Any) -> None:
+def _sums(rows: Rows, vectors: int, arguments: Any) -> None:
     """Both sums over the derivatives of earlier tokens, for some vectors of heads."""
     grads, weights, factors, stride, k, first, fresh = arguments
     builder = rows.builder
@@ -219,7 +219,7 @@ def sum_back(
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows = _Rows(context, builder, signature.args[0].dtype)
+        rows = Rows(context, builder, signature.args[0].dtype)
         _for_each_number(rows, arguments[6], _sums, [*arguments[:6], arguments[7]])
         return context.get_dummy_value()
 
@@ -233,7 +233,7 @@ def finish_back(typing: Any, grads: Any, factors: Any, stride: Any, k: Any, mass
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         grads, factors, stride, k, mass, with_root = arguments
-        rows = _Rows(context, builder, signature.args[0].dtype)
+        rows = Rows(context, builder, signature.args[0].dtype)
         into_k, heads = builder.mul(k, stride), builder.add(k, ir.Constant(INT, 1))
         flow = rows.variable(rows.zero)
         with rows.across(heads) as (at, _):

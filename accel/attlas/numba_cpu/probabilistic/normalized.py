@@ -1,27 +1,30 @@
-"""Rows of mean 0 and variance 1, as slots compete for them: a part of a composition, no formulation.
+"""Slots that compete for rows of mean 0 and variance 1: a part of a composition, no formulation.
 
-With array functions it takes five passes over the inputs in one thread; here rows are tasks, each worked on in the
-nearest cache.
+Where the slots are one block of rows, the inputs are normalized where `competitive` has packed them, in every step
+anew: that takes less than to read them from afar once more. Else they are normalized once, rows being tasks.
 
-Bound by: reading and writing every number once.
+Bound by: reading every number, and in the second case writing it.
 Differs from the reference by rounding: a row is multiplied by one over its deviation.
 """
 
 import math
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from ...composites.probabilistic.slots import FLOOR
-from ..attention import kernels_of
+from ...composites.probabilistic.slots import FLOOR, Contest
+from ..attention import kernels_of, lay_out_scores
+from ..columns import transposed
 from ..compile import kernel
 from ..launch import launch, opener
 from ..operands import Array, lay
 from ..pointers import moved
 from ..real import Real
+from .competitive import competitive_attention, run_together
 from .transport import build_parts
 
-__all__ = ["normalized_with_ones"]
+__all__ = ["competition", "normalized_with_ones"]
 
 ROWS = 64
 """Of a task."""
@@ -76,3 +79,27 @@ def normalized_with_ones(x: Array) -> Array:
             numbers * PASSES,
         )
     return rows
+
+
+def competition(inputs: Array, *, mask: Array | None, eps: float, scale: float) -> Contest:
+    """Return a contest of queries (..., k, D + 1) for normalized inputs and a 1 behind each."""
+
+    def contest(query: Array, with_weights: bool) -> tuple[Array, Array | None]:
+        if not with_weights and inputs.shape[-1]:
+            vectors, added = query[..., :-1], query[..., -1] * query.dtype.type(scale)
+            problem = lay_out_scores(
+                inputs, vectors, mask=transposed(mask), bias=None, extra=inputs, order=-1, diagonal=None,
+                parameters=(scale, eps),
+            )  # fmt: skip
+            if problem.size.n <= problem.size.keys:
+                added = np.ascontiguousarray(np.broadcast_to(added, (*problem.batch, added.shape[-1])))
+                output, total = run_together(problem, inputs.shape[-1], added)
+                return np.concatenate([output, (total != 0).astype(output.dtype)], axis=-1), None
+        rows = normalized()
+        result = competitive_attention(
+            query, rows, rows, eps=eps, scale=scale, mask=mask, bias=None, return_weights=with_weights
+        )
+        return result if with_weights else (result, None)
+
+    normalized = cache(partial(normalized_with_ones, inputs))
+    return contest
