@@ -167,13 +167,20 @@ def interrupt_when_entered():
     entered.wait()
     signal.pthread_kill(main, signal.SIGINT)
 
+def by_python(work):
+    def take(turns):
+        with pool.taken(turns) as tasks:
+            for task in tasks:
+                work(task)
+    return take
+
 def blocked():
-    def work(first, stop):
+    def work(task):
         assert threading.get_ident() != main  # in a kernel no signal would reach it
         entered.set()
         release.wait(20)
         ended.set()
-    return work
+    return by_python(work)
 
 class Array:  # weakly referable
     pass
@@ -199,7 +206,7 @@ assert not ended.is_set()  # nobody waited
 gc.collect()
 assert held[0]() is not None  # what the kernel still works on is there
 done = []
-pool.run(9, lambda: lambda first, stop: done.extend(range(first, stop)), 3, multiply_adds=pool.LONG)
+pool.run(9, lambda: by_python(done.append), 3, multiply_adds=pool.LONG)
 assert sorted(done) == list(range(9))  # the next call has all it needs
 release.set()
 ended.wait()

@@ -17,9 +17,10 @@ import attlas
 import attlas_ref
 from attlas import threads
 from attlas.numba_cpu import attention, compile, operands, pool
-from attlas.numba_cpu.compile import kernel, part
+from attlas.numba_cpu.compile import kernel, part, ready
 from attlas.numba_cpu.dense import build_softmax
 from attlas.numba_cpu.real import real_of
+from attlas.numba_cpu.turns import Turns
 from attlas_ref.testing import assert_within_budget, high_and_lows
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -348,13 +349,39 @@ def test_the_number_of_threads_and_the_batch_change_no_bit(dtype: Any, num_threa
         np.testing.assert_array_equal(alone, results[0][0][member])
 
 
+def by_python(compute: Callable[[int], object]) -> pool.Work:
+    def work(turns: Turns) -> None:
+        with pool.taken(turns) as tasks:
+            for task in tasks:
+                compute(task)
+
+    return work
+
+
+def test_kernels_compute_every_task_once() -> None:
+    def mark(start, stop, operands, scratch, results):  # type: ignore[no-untyped-def]
+        for task in range(start, stop):
+            for _ in range(task % 7):  # some take longer
+                results[task] = results[task] * 3 + 1
+            results[task] += 1
+
+    marks, table = ready(kernel(mark, "marks")), np.zeros(1, dtype=np.int64)
+    alone, together = np.zeros((2, 5000), dtype=np.int64)
+    pool.run(5000, lambda: lambda turns: marks(turns, table, table, alone), threads=1)
+    assert set(alone) == {1, 2, 5, 14, 41, 122, 365}
+    for count in (2, 3, 8):
+        together[:] = 0
+        pool.run(5000, lambda: lambda turns: marks(turns, table, table, together), count)
+        np.testing.assert_array_equal(together, alone)
+
+
 def test_every_task_is_computed_once_by_threads_of_their_own() -> None:
     done: list[int] = []
     workers: list[int] = []
 
     def worker() -> pool.Work:
         workers.append(threading.get_ident())
-        return lambda first, stop: done.extend(range(first, stop))
+        return by_python(done.append)
 
     for tasks in (0, 1, 7, 100):
         done.clear(), workers.clear()
@@ -365,16 +392,16 @@ def test_every_task_is_computed_once_by_threads_of_their_own() -> None:
 
 def test_an_error_in_a_task_is_raised_and_the_pool_lives_on() -> None:
     def worker() -> pool.Work:
-        def work(first: int, stop: int) -> None:
-            if first >= 20:
-                raise ArithmeticError(f"task {first}")
+        def work(task: int) -> None:
+            if task >= 20:
+                raise ArithmeticError(f"task {task}")
 
-        return work
+        return by_python(work)
 
     with pytest.raises(ArithmeticError, match="task"):
         pool.run(100, worker, threads=3)
     seen: list[int] = []
-    pool.run(10, lambda: lambda first, stop: seen.extend(range(first, stop)), threads=3)
+    pool.run(10, lambda: by_python(seen.append), threads=3)
     assert sorted(seen) == list(range(10))
 
 
@@ -382,17 +409,17 @@ def test_a_call_does_not_wait_for_helpers_that_are_busy() -> None:
     release, entered = threading.Event(), threading.Barrier(3)
 
     def blocked() -> pool.Work:
-        def work(first: int, stop: int) -> None:
+        def work(task: int) -> None:
             entered.wait()
             release.wait()
 
-        return work
+        return by_python(work)
 
     slow = threading.Thread(target=pool.run, args=(2, blocked, 2))
     slow.start()
     entered.wait()  # the only helper, or one of them, is taken
     finished: list[int] = []
-    pool.run(6, lambda: lambda first, stop: finished.extend(range(first, stop)), threads=2)
+    pool.run(6, lambda: by_python(finished.append), threads=2)
     assert sorted(finished) == list(range(6))
     release.set()
     slow.join()
@@ -402,11 +429,11 @@ def test_helpers_are_as_quiet_as_the_caller() -> None:
     both = threading.Barrier(2)
 
     def worker() -> pool.Work:
-        def work(first: int, stop: int) -> None:
+        def work(task: int) -> None:
             both.wait(10)
             np.array([1e300]).astype(np.float32)  # an overflow, as of a bias that hides a pair
 
-        return work
+        return by_python(work)
 
     with np.errstate(all="ignore"):
         pool.run(2, worker, threads=2)

@@ -40,6 +40,7 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import BaseNativeLowering, NativeLowering
 
 from ..threads import undisturbed
+from .turns import CHUNK, INSIDE, TAKEN, TASKS, add
 
 
 class _WideLower(Lower):
@@ -144,8 +145,8 @@ OPTIONS: dict[str, Any] = {
 """Contract: a * b + c may be one rounding instead of two. Nothing that assumes finite numbers, and no reordering: the
 kernels fix the order of their sums, and the exponential relies on (x + big) - big."""
 
-SIGNATURE = types.void(types.int64, types.int64, types.int64[::1], types.int64[::1], types.int64[::1])
-"""Of every kernel: the first task, the last, and the tables of operands, scratch and results."""
+SIGNATURE = types.void(*[types.int64[::1]] * 4)
+"""Of every kernel: the turns it takes, and the tables of operands, scratch and results."""
 
 _KERNELS, _PARTS, _ALONE = (_compiler(step) for step in (_WideLowering, _PartLowering, _AloneLowering))
 
@@ -153,29 +154,46 @@ _names: set[str] = set()
 
 
 def kernel(function: Callable[..., Any], name: str) -> Any:
-    """Compile a function that is called from Python; it releases the GIL.
+    """Compile function(start, stop, operands, scratch, results), the tasks from `start` to `stop`.
 
-    `name` is unique in the engine.
+    What is returned is called from Python, with turns instead of `start` and `stop`: it takes one after the other until
+    none is left. `name` is unique in the engine.
     """
+    tasks = part(function, name)
+
+    def all_turns(turns, operands, scratch, results):
+        add(turns, INSIDE, 1)
+        while True:
+            start = add(turns, TAKEN, 1) * turns[CHUNK]
+            if start >= turns[TASKS]:
+                break
+            tasks(start, min(start + turns[CHUNK], turns[TASKS]), operands, scratch, results)
+        add(turns, INSIDE, -1)
+
+    return entry(all_turns, name)
+
+
+def entry(function: Callable[..., Any], name: str) -> Any:
+    """Compile a function that is called from Python; it releases the GIL. `name` is unique in the engine."""
     options = {"pipeline_class": _KERNELS, **OPTIONS}
     dispatcher = numba.njit(nogil=True, no_cfunc_wrapper=True, **options)(_named(function, name))
     dispatcher._cache = DiskCache(name)
     return dispatcher
 
 
-def ready(kernel: Any) -> Any:
-    """Return a kernel, compiled or loaded."""
-    if not kernel.overloads:
-        undisturbed(_compile, kernel)
-    return kernel
+def ready(entry: Any, signature: Any = SIGNATURE) -> Any:
+    """Return a kernel, or what else is called from Python, compiled or loaded."""
+    if not entry.overloads:
+        undisturbed(_compile, entry, signature)
+    return entry
 
 
-def _compile(kernel: Any) -> None:
+def _compile(entry: Any, signature: Any) -> None:
     """Compile or load. To search for garbage meanwhile would take a tenth of the time: a compiler makes much."""
     collects = gc.isenabled()
     gc.disable()
     try:
-        kernel.compile(SIGNATURE)
+        entry.compile(signature)
     finally:
         if collects:
             gc.enable()

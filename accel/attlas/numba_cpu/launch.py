@@ -14,6 +14,7 @@ from .compile import part, ready
 from .operands import WORTH_A_THREAD, Array, Laid, Pieces
 from .pointers import Matrix, places_at
 from .real import Real
+from .turns import Turns
 
 FIELDS = len(Matrix._fields)
 
@@ -66,8 +67,8 @@ def launch(
     def worker() -> pool.Work:
         pieces = Pieces(scratch, dtype)
 
-        def work(start: int, stop: int) -> None:
-            kernel(start, stop, table, pieces.table, outcome)
+        def work(turns: Turns) -> None:
+            kernel(turns, table, pieces.table, outcome)
 
         return work
 

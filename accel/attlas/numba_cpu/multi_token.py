@@ -155,7 +155,7 @@ class _Call(NamedTuple):
 
         def worker() -> pool.Work:
             pieces = Pieces(counts, problem.dtype)
-            return lambda start, stop: kernel(start, stop, operands, pieces.table, results)
+            return lambda turns: kernel(turns, operands, pieces.table, results)
 
         blocks = -(-size.m // (lanes - halo))
         tasks = blocks * (problem.members // together if together else 0)

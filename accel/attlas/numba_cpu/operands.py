@@ -21,6 +21,7 @@ from . import pool
 from .compile import ready
 from .pointers import PARAMETERS, Matrix, Scratch, Sizes
 from .tile import KEYS_PER_BLOCK, QUERIES_PER_BLOCK
+from .turns import Turns, only
 from .vector import lanes_of
 
 Array = NDArray[Any]
@@ -330,17 +331,18 @@ def over_tasks(
     def worker() -> pool.Work:
         workspace = Workspace(size, problem.dtype, rows, own=own)
 
-        def work(start: int, stop: int) -> None:
+        def work(turns: Turns) -> None:
             if problem.late_bias is None:
-                kernel(start, stop, operands, workspace.table, outcome)
+                kernel(turns, operands, workspace.table, outcome)
                 return
-            for task in range(start, stop):
-                group, block = divmod(task, blocks)
-                bias = _bias_of(problem, problem.late_bias, group, together, block * size.queries)
-                table = operands.copy()
-                at = ORDER.index("bias") * len(Matrix._fields)
-                table[at : at + len(Matrix._fields)] = bias.entries
-                kernel(task, task + 1, table, workspace.table, outcome)
+            with pool.taken(turns) as tasks:
+                for task in tasks:
+                    group, block = divmod(task, blocks)
+                    bias = _bias_of(problem, problem.late_bias, group, together, block * size.queries)
+                    table = operands.copy()
+                    at = ORDER.index("bias") * len(Matrix._fields)
+                    table[at : at + len(Matrix._fields)] = bias.entries
+                    kernel(only(task), table, workspace.table, outcome)
 
         return work
 

@@ -3,9 +3,10 @@
 A kernel releases the GIL, so plain Python threads run it in parallel. Numba's own threads are not used: its workqueue
 layer ends a process that two Python threads enter at once, its OpenMP layer ends a forked child.
 
-The thread that calls takes part in the work and waits only for helpers that have begun; a pool that is busy with other
-callers' work delays nobody. After a fork the child starts with a fresh pool. Which thread computes a task never
-changes its result: a task is computed by one thread, and tasks are cut by the shapes of the call alone.
+The thread that calls takes part in the work and waits only for helpers that have begun, at first awake, since to be
+woken takes as long as they mostly still need; a pool that is busy with other callers' work delays nobody. After a fork
+the child starts with a fresh pool. Which thread computes a task never changes its result: a task is computed by one
+thread, and tasks are cut by the shapes of the call alone.
 
 Signals, Ctrl-C among them, reach the main thread alone, and only while it is not inside of a kernel. So of a long call
 a stand-in computes the main thread's share, and the main thread waits. When it is interrupted, nobody begins another
@@ -14,49 +15,90 @@ chunk and nobody is waited for: what has begun runs to its end in the background
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
-from itertools import count
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
-Work = Callable[[int, int], None]
-"""Computes the tasks from the first number up to, not including, the second."""
+from numba import types
+
+from .compile import entry, ready
+from .turns import CHUNK, INSIDE, TAKEN, TASKS, Turns, look, pause, turns_of
+from .turns import add as add_in_one_step
+
+Work = Callable[[Turns], None]
+"""Computes the tasks of the turns it can take: a kernel, or a loop over `taken`."""
 
 LONG = 2**27
 """Multiply-adds, some milliseconds, from which a call can be interrupted; a stand-in costs some 50 microseconds."""
 
+SPINS = 1000
+"""How often one looks whether helpers have finished before one goes to sleep: some 50 microseconds."""
+
+
+def _add(turns, index, number):
+    return add_in_one_step(turns, index, number)
+
+
+def _finished(turns, looks):
+    """Whether all tasks are done; asked so many times, one at least."""
+    if look(turns, TAKEN) * turns[CHUNK] < turns[TASKS]:
+        return False
+    while look(turns, INSIDE) > 0:
+        looks -= 1
+        if looks <= 0:
+            return False
+        pause()
+    return True
+
+
+_add, _finished = entry(_add, "turns-add"), entry(_finished, "turns-finished")
+_ADD = types.int64(types.int64[::1], types.int64, types.int64)
+_FINISHED = types.boolean(types.int64[::1], types.int64)
+
+
+@contextmanager
+def taken(turns: Turns) -> Iterator[Iterator[int]]:
+    """Take turns from Python: the numbers of the tasks, one chunk after the other."""
+    add = ready(_add, _ADD)
+
+    def each() -> Iterator[int]:
+        tasks, chunk = int(turns[TASKS]), int(turns[CHUNK])
+        while (start := add(turns, TAKEN, 1) * chunk) < tasks:
+            yield from range(start, min(start + chunk, tasks))
+
+    add(turns, INSIDE, 1)
+    try:
+        yield each()
+    finally:
+        add(turns, INSIDE, -1)
+
 
 class _Job:
-    """One call's tasks: whoever joins takes the next chunk until none is left.
+    """One call's tasks: whoever joins takes turns until none is left."""
 
-    There is no lock in which an interrupt could leave it: the counters are single steps to the interpreter.
-    """
-
-    def __init__(self, tasks: int, chunk: int, worker: Callable[[], Work], context: Context) -> None:
-        self.tasks = tasks
-        self.chunk = chunk
-        self.chunks = -(-tasks // chunk)
+    def __init__(self, turns: Turns, worker: Callable[[], Work], context: Context) -> None:
+        self.turns = turns
         self.worker = worker
         self.context = context
-        self.taken, self.finished = count(), count()
         self.error: BaseException | None = None
-        self.unfinished = threading.Lock()
-        self.unfinished.acquire()
+        self.left: SimpleQueue[None] = SimpleQueue()
 
     def join(self) -> None:
-        """Take part until no chunk is left; after an error the rest is only counted."""
-        work: Work | None = None
-        while (number := next(self.taken)) < self.chunks:
-            try:
-                if self.error is None:
-                    work = work or self.worker()
-                    first = number * self.chunk
-                    work(first, min(first + self.chunk, self.tasks))
-            except BaseException as error:
-                self.error = error
-            finally:
-                if next(self.finished) == self.chunks - 1:
-                    self.unfinished.release()
+        """Take part until nothing is left."""
+        try:
+            if self.turns[TAKEN] * self.turns[CHUNK] < self.turns[TASKS]:
+                self.worker()(self.turns)
+        except BaseException as error:
+            self.end(error)
+        finally:
+            self.left.put(None)
+
+    def end(self, error: BaseException) -> None:
+        """Let nobody begin another chunk."""
+        # Kernels know arrays by their addresses; with the error its frames are kept, which own all of them.
+        self.error = error
+        self.turns[TAKEN] = self.turns[TASKS]
 
     def join_in_context(self) -> None:
         """The same on a thread that is not the caller's: what NumPy warns of is a matter of the context."""
@@ -64,8 +106,10 @@ class _Job:
 
     def wait(self) -> None:
         """Wait for the chunks that others have begun."""
-        while not self.unfinished.acquire(timeout=0.05):  # a signal just before the wait would be seen only after it
-            pass
+        finished = ready(_finished, _FINISHED)
+        while not finished(self.turns, SPINS):
+            with suppress(Empty):
+                self.left.get(timeout=0.05)  # a signal just before it waits would be seen only afterwards
 
 
 def _start(target: Callable[..., None], *args: object) -> bool:
@@ -138,21 +182,20 @@ def run(tasks: int, worker: Callable[[], Work], threads: int, multiply_adds: int
     threads = min(threads, tasks)
     interruptible = multiply_adds >= LONG and threading.current_thread() is threading.main_thread()
     if threads == 1 and not interruptible:
-        worker()(0, tasks)
+        worker()(turns_of(tasks, tasks))
         return
-    # A few chunks per thread even out their speeds; more would only cost hand-overs.
+    # A few chunks per thread even out their speeds.
     chunk = tasks // (threads * 8)
     if interruptible:
         chunk = min(chunk, tasks * LONG // multiply_adds)
-    job = _Job(tasks, max(1, chunk), worker, copy_context())
+    job = _Job(turns_of(tasks, max(1, chunk)), worker, copy_context())
     try:
         _helpers.offer(job, threads - 1)
         if not (interruptible and _start(job.join_in_context)):
             job.join()
         job.wait()
     except BaseException as error:
-        # Kernels know arrays by their addresses; with the error its frames are kept, which own all of them.
-        job.error = error
+        job.end(error)
         raise
     if job.error is not None:
         raise job.error

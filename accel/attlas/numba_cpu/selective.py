@@ -30,6 +30,7 @@ from .operands import ORDER, WORTH_A_THREAD, Array, Problem, Workspace, lay_out
 from .pointers import Matrix, head_at
 from .real import Real
 from .tile import build_parts, scaled_score, softmax
+from .turns import Turns, only
 
 CHUNKS = 64
 
@@ -208,17 +209,18 @@ class _Chunks:
         def worker() -> pool.Work:
             workspace = Workspace(size, problem.dtype, heads=self.heads)
 
-            def work(start: int, stop: int) -> None:
+            def work(turns: Turns) -> None:
                 if problem.late_bias is None:
-                    kernel(start, stop, operands, workspace.table, results)
+                    kernel(turns, operands, workspace.table, results)
                     return
-                for task in range(start, stop):
-                    table = operands.copy()
-                    own, memory = self.bias_of(problem.late_bias, task)
-                    at = ORDER.index("bias") * len(Matrix._fields)
-                    table[at : at + len(Matrix._fields)] = own
-                    kernel(task, task + 1, table, workspace.table, results)
-                    del memory
+                with pool.taken(turns) as tasks:
+                    for task in tasks:
+                        table = operands.copy()
+                        own, memory = self.bias_of(problem.late_bias, task)
+                        at = ORDER.index("bias") * len(Matrix._fields)
+                        table[at : at + len(Matrix._fields)] = own
+                        kernel(only(task), table, workspace.table, results)
+                        del memory
 
             return work
 

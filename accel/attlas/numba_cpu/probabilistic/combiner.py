@@ -13,12 +13,15 @@ from attlas_ref.contract import AttentionResult
 
 from ..attention import dot_scale, kernels_of, score_batch
 from ..blocks import fill, set_rows
-from ..compile import kernel
+from ..compile import kernel, part
 from ..dense import dot_score
-from ..operands import Array, lay_out, over_queries
+from ..operands import Array, address_of, lay_out, over_queries
+from ..pointers import places_at
 from ..real import Real
-from ..tile import build_parts, softmax
-from .pieces import Piece, attended, shares, summarized, weighted
+from ..tile import build_forward, build_parts, from_nothing, softmax
+from ..vector import multiply
+from .groups import summarized
+from .pieces import CAUSAL_QUERIES, Piece, attended, shares, weighted
 
 __all__ = ["combiner_axial_attention", "combiner_fixed_attention"]
 
@@ -48,12 +51,15 @@ def combiner_fixed_attention(
     scale, n = dot_scale(scale, query), query.shape[-2]
     q, k, v = (grid(x, block) for x in (query, key, value))
     rows = n // block
-    group_key, group_value = (x[..., None, :, :] for x in summarized(q, k, v, scale, summary))
-    own = Piece(q, k, v, diagonal=0 if causal else None)
-    groups = Piece(q, group_key, group_value, reach=np.arange(rows) if causal else None)
-    output = flat(attended([groups, own], scale))
+    reach = np.arange(rows) if causal else np.full(rows, rows)
+    output = flat(_with_groups(q, k, v, summarized(q, k, v, scale, summary), reach, scale, 0 if causal else None))
     if not return_weights:
         return output
+    # Values may have leading axes that no weight has.
+    none = np.empty((rows, block, 0), dtype=value.dtype)
+    group_key, group_value = (x[..., None, :, :] for x in summarized(q, k, none, scale, summary))
+    own = Piece(q, k, none, diagonal=0 if causal else None)
+    groups = Piece(q, group_key, group_value, mask=np.arange(rows) < reach[:, None, None])
     direct, met = weighted([own, groups], scale)  # (..., rows, block, block), (..., rows, block, rows)
     inner = shares(q, k, scale, summary)[..., None, None, :, :]  # (..., 1, 1, rows, block)
     whole = met[..., None] * inner  # (..., rows, block, rows, block)
@@ -63,6 +69,59 @@ def combiner_fixed_attention(
     each = np.arange(rows)
     whole[..., each, :, each, :] += np.moveaxis(direct, -3, 0)
     return AttentionResult(output, whole.reshape(*whole.shape[:-4], n, n))
+
+
+def build_with_groups(real: Real) -> Any:
+    """Let queries meet groups, then keys; parameters (scale, ...), `gradient` and `extra`: keys and values of groups.
+
+    The results are those of `Kernels.forward`, then the address of a table (batch,): how many groups each line meets.
+    """
+    begin, step, parts = from_nothing(real), softmax(real).step, build_parts(real, dot_score)
+    add_rows = parts.add_rows
+
+    def enter(operands, scratch, results, member, first, used, lanes):
+        size, group, scale = operands.size, operands.gradient, operands.parameters[0]
+        seen, end = begin(operands, scratch, results, member, first, used, lanes)
+        met = places_at(results[3])[member]
+        for row in range(0, met, size.keys):
+            rows, at = min(size.keys, met - row), group.places[member] + row * group.row
+            multiply(
+                scratch.scores, scratch.packed, group, at, group.row, group.column, rows, size.d, lanes, size.width,
+                scratch.rescale,
+            )  # fmt: skip
+            for i in range(rows * lanes):
+                scratch.scores[i] *= scale
+            step(operands, scratch, lanes, rows, 0)
+            add_rows(
+                operands, scratch, scratch.sums, scratch.scores, operands.extra, size.e, member, lanes, row, rows, 0
+            )
+        return seen, end
+
+    return build_forward("with-groups", real, parts, step, part(enter, of=str(real.dtype)))
+
+
+def _with_groups(
+    query: Array,
+    key: Array,
+    value: Array,
+    groups: tuple[Array, Array],
+    reach: Array,
+    scale: float,
+    diagonal: int | None,
+) -> Array:
+    """Return the output (..., rows, columns, e) of attention to the own row, and to as many groups as it reaches."""
+    group_key, group_value = (x[..., None, :, :] for x in groups)
+    batch = score_batch(query, key, value)
+    problem = lay_out(
+        query, key, value, mask=None, bias=None, diagonal=diagonal, gradient=group_key, extra=group_value, batch=batch,
+        parameters=(scale, 1.0), divide=True, finite=False,
+        queries_per_block=None if diagonal is None else CAUSAL_QUERIES,
+    )  # fmt: skip
+    met = np.ascontiguousarray(np.broadcast_to(reach.astype(np.int64), batch))
+    output, statistics = problem.new(problem.size.m, problem.size.e), (problem.new(problem.size.m) for _ in range(2))
+    kernel = kernels_of(build_with_groups, query.dtype)
+    over_queries(problem, kernel, output, *statistics, numbers=(address_of(met),))
+    return output
 
 
 def build_readings(real: Real) -> Any:

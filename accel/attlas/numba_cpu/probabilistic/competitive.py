@@ -55,7 +55,7 @@ def build_together(real: Real, normalized: bool) -> Any:
     (scale, eps). Results: sums (batch, chunks, n, e) and totals (batch, chunks, n); what is added to the scores of each
     query (batch, n); then e, that in whole vectors, n in whole tiles, and the blocks in a chunk. Own scratch: values
     (lanes, padded e), sums (padded n, padded e), ones. With `normalized` keys and values are the same rows, which are
-    given mean 0 and variance 1 where they have been packed.
+    given mean 0 and variance 1 where they have been packed; each is hidden from all queries or from none.
     """
     zero, one, infinity = real.number(0), real.number(1), real.number(np.inf)
     center, take_normalized = normal_parts(real)
@@ -91,8 +91,6 @@ def build_together(real: Real, normalized: bool) -> Any:
                         plus = added[member * rows + row]
                         for lane in range(lanes):
                             tile[row * lanes + lane] = tile[row * lanes + lane] * factor[lane] + plus
-                    if hidden:
-                        hide(tile, scratch.visible, rows * lanes, -infinity)
                 fill(scratch.maximum, lanes, -infinity)
                 fill(scratch.total, lanes, zero)
                 exponentials(operands, scratch, lanes, rows, hidden)

@@ -26,12 +26,13 @@ from ..few import dot_of_rows
 from ..operands import Array, address_of, lay_out, over_tasks
 from ..pointers import places_at
 from ..real import Real
+from .groups import MEMBERS, hold_of, in_one_piece
 from .pieces import shares
 
 __all__ = ["combiner_logsparse_attention"]
 
 RUN = 128
-"""Members of a group that are weighed at a time, and tokens of a task."""
+"""Tokens of a task."""
 
 
 class Kernels(NamedTuple):
@@ -81,15 +82,13 @@ def build_levels(real: Real) -> Kernels:
 
 
 def _build_read(real: Real) -> Any:
-    zero, one, infinity, exp = real.number(0), real.number(1), real.number(np.inf), real.exp
-    dot = dot_of_rows(real)
+    hold = hold_of(real)
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
 
     def read(start, stop, operands_table, scratch_table, results):
         operands, line = open_operands(operands_table), open_scratch(scratch_table).scores
         held, levels = reals(results[0]), places_at(results[1])
-        query, key, value, e = operands.gradient, operands.key, operands.value, operands.size.e
-        groups, rows, scale = results[3], results[4], operands.parameters[0]
+        query, e, groups, rows = operands.gradient, operands.size.e, results[3], results[4]
         for task in range(start, stop):
             member, group, level = task // groups, task % groups, 0
             while group >= levels[2 * level + 1]:
@@ -98,37 +97,8 @@ def _build_read(real: Real) -> Any:
             size = 2 << level
             row = levels[2 * level] + 2 * group
             asked = query.places[member] + row * query.row
-            at = (member * rows + row) * e
-            maximum, total = -infinity, zero
-            for c in range(e):
-                held[at + c] = zero
-            for run in range(0, size, RUN):
-                count = min(RUN, size - run)
-                key_at = key.places[member] + (2 * group * size + run) * key.row
-                before = maximum
-                for r in range(count):
-                    score = scale * dot(query.memory, asked, key.memory, key_at + r * key.row, operands.size.d)
-                    line[r] = score
-                    # A NaN is taken, and kept: nothing is larger than it.
-                    maximum = score if (score > maximum) | (score != score) else maximum
-                shift = zero if maximum == -infinity else maximum
-                rescale, own = exp(before - shift), zero
-                for r in range(count):
-                    line[r] = exp(line[r] - shift)
-                for r in range(count):
-                    own += line[r]
-                total = total * rescale + own
-                if run > 0:
-                    for c in range(e):
-                        held[at + c] *= rescale
-                value_at = value.places[member] + (2 * group * size + run) * value.row
-                for r in range(0, count, 2):  # two at a time: the sums are read and written once for both
-                    first, second = value_at + r * value.row, value_at + (r + 1) * value.row
-                    for c in range(e):
-                        held[at + c] += line[r] * value.memory[first + c] + line[r + 1] * value.memory[second + c]
-            divisor = total if total != zero else one
-            for c in range(e):
-                held[at + c] /= divisor
+            first, last = 2 * group * size, (2 * group + 1) * size
+            hold(held, (member * rows + row) * e, line, query.memory, asked, operands, member, first, last)
 
     return kernel(read, f"levels-read-{real.dtype}")
 
@@ -190,15 +160,10 @@ def _build_meet(real: Real) -> Any:
     return kernel(meet, f"levels-meet-{real.dtype}")
 
 
-def _in_one_piece(x: Array) -> Array:
-    """Return rows whose numbers stand side by side, copied only if they do not yet."""
-    return x if x.strides[-1] == x.itemsize or x.shape[-1] <= 1 else x.copy()
-
-
 def _computed(query: Array, key: Array, value: Array, summary: str, scale: float, weights: bool) -> tuple[Array, Array]:
     """Return the output (..., n, e), and what a token gives to all that it meets (..., n, 2 + levels) or nothing."""
     n = query.shape[-2]
-    query, key, value = (_in_one_piece(x) for x in (query, key, value))
+    query, key, value = (in_one_piece(x) for x in (query, key, value))
     levels = levels_of(n)
     asked, stands = (represented(x, levels, summary) for x in (query, key))
     rows, count, groups = asked.shape[-2], len(levels), int(levels[:, 1].sum())
@@ -211,7 +176,7 @@ def _computed(query: Array, key: Array, value: Array, summary: str, scale: float
     held, output = problem.new(rows, problem.size.e), problem.new(n, problem.size.e)
     met = problem.new(n, 2 + count) if weights else np.empty(0, dtype=query.dtype)
     kernels, table = kernels_of(build_levels, query.dtype), address_of(levels)
-    options: dict[str, Any] = {"rows": max(RUN, 2 + count)}
+    options: dict[str, Any] = {"rows": max(MEMBERS, 2 + count)}
     over_tasks(problem, kernels.read, problem.members * groups, held, numbers=(table, count, groups, rows), **options)
     tasks = problem.members * -(-n // RUN)
     over_tasks(

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..attention import attend, kernels_of, score_batch
+from ..attention import kernels_of, score_batch
 from ..blocks import pack
-from ..compile import kernel, part
+from ..compile import part
 from ..dense import build_softmax, dot_score
-from ..operands import Array, Problem, address_of, lay_out, over_queries, over_tasks
-from ..pointers import places_at
+from ..operands import Array, Problem, lay_out, over_queries
 from ..real import Real
 from ..tile import build_forward, build_parts, from_nothing, softmax, span
 
@@ -28,8 +27,7 @@ CAUSAL_QUERIES = 32
 
 def build_continued(real: Real) -> Any:
     """Make the kernel of one set; parameters (scale, 1, whether it goes on), `extra` and `gradient`: sums and
-    statistics so far. The results are those of `Kernels.forward`, then the address of a table (batch,), how many keys
-    each line sees, or 0."""
+    statistics so far."""
     zero, begin = real.number(0), from_nothing(real)
 
     def enter(operands, scratch, results, member, first, used, lanes):
@@ -39,12 +37,8 @@ def build_continued(real: Real) -> Any:
             at = statistics.places[member] + first * statistics.row
             pack(scratch.maximum, statistics, at, used, lanes, 1, zero)
             pack(scratch.total, statistics, at + statistics.column, used, lanes, 1, zero)
-            seen, end = span(size, first, used)
-        else:
-            seen, end = begin(operands, scratch, results, member, first, used, lanes)
-        if results[3]:
-            end = min(end, places_at(results[3])[member])
-        return seen, end
+            return span(size, first, used)
+        return begin(operands, scratch, results, member, first, used, lanes)
 
     parts = build_parts(real, dot_score)
     return build_forward("continued", real, parts, softmax(real).step, part(enter, of=str(real.dtype)))
@@ -71,8 +65,6 @@ class Piece(NamedTuple):
     """Whether the columns come first."""
     mask: Array | None = None
     diagonal: int | None = None
-    reach: Array | None = None
-    """(rows,): how many of the keys each row sees, if not all."""
 
     def problem(
         self,
@@ -107,10 +99,6 @@ class Piece(NamedTuple):
         """Turn a result with so many axes behind the tokens' into the order of the grid, or back."""
         return array.swapaxes(-2 - inner, -1 - inner) if self.turned else array
 
-    def hides(self) -> Array | None:
-        """Return the mask that leaves what each row sees."""
-        return self.mask if self.reach is None else np.arange(self.key.shape[-2]) < self.reach[:, None, None]
-
 
 def piece_of(*arrays: Any, columns: bool = False, **options: Any) -> Piece:
     """Make a piece of grids (query, key, value), turned if it runs over columns."""
@@ -131,9 +119,6 @@ def _run(
         last = divide and i == order[-1]
         problem = piece.problem(scale, values[i], leading, sofar=sofar, mask=piece.mask, divide=last)
         size = problem.size
-        reach = None
-        if piece.reach is not None:
-            reach = np.ascontiguousarray(np.broadcast_to(piece.reach.astype(np.int64), problem.batch))
         shape = (*problem.batch, size.m)
         before = None if sofar is None or piece.turned else sofar.sums
         if before is not None and before.shape == (*shape, size.e) and before.flags.c_contiguous:
@@ -141,8 +126,7 @@ def _run(
         else:
             sums = np.empty((*shape, size.e), dtype=problem.dtype)
         statistics = np.empty((2, *shape), dtype=problem.dtype)
-        numbers = (0 if reach is None else address_of(reach),)
-        over_queries(problem, kernel, sums, *statistics, numbers=numbers)
+        over_queries(problem, kernel, sums, *statistics)
         sofar = Sofar(piece.back(sums, 1), piece.back(np.moveaxis(statistics, 0, -1), 1))
     assert sofar is not None
     return sofar
@@ -162,7 +146,7 @@ def weighted(pieces: list[Piece], scale: float) -> list[Array]:
     kernels = kernels_of(build_softmax, pieces[0].query.dtype)
     result = []
     for piece, value in zip(pieces, none, strict=True):
-        problem = piece.problem(scale, value, leading, mask=piece.hides(), divide=True)
+        problem = piece.problem(scale, value, leading, mask=piece.mask, divide=True)
         shape = (*problem.batch, problem.size.m)
         top, total = (np.ascontiguousarray(np.broadcast_to(piece.back(x, 0), shape)) for x in statistics)
         weights = np.zeros((*shape, problem.size.n), dtype=problem.dtype)
@@ -171,47 +155,7 @@ def weighted(pieces: list[Piece], scale: float) -> list[Array]:
     return result
 
 
-def build_largest(real: Real) -> Any:
-    """Find the largest number of every column of a group, a NaN if there is one; result (batch, d)."""
-    open_operands, reals = real.open_operands, real.pointer
-
-    def largest(start, stop, operands_table, scratch_table, results):
-        operands, found = open_operands(operands_table), reals(results[0])
-        size, x = operands.size, operands.query
-        for member in range(start, stop):
-            at, target = x.places[member], member * size.d
-            for c in range(size.d):
-                found[target + c] = x.memory[at + c * x.column]
-            for _ in range(1, size.m):
-                at += x.row
-                for c in range(size.d):
-                    number = x.memory[at + c * x.column]
-                    larger = (number > found[target + c]) | (number != number)
-                    found[target + c] = number if larger else found[target + c]
-
-    return kernel(largest, f"largest-{real.dtype}")
-
-
-def _represented(x: Array, summary: str) -> Array:
-    """Return what stands for groups (..., groups, members, width): (..., groups, width)."""
-    if summary == "mean" or x.size == 0:
-        mean: Array = x.mean(axis=-2)
-        return mean
-    problem = lay_out(x, x, x, mask=None, bias=None, diagonal=None, parameters=())
-    found = problem.new(problem.size.d)
-    over_tasks(problem, kernels_of(build_largest, x.dtype), problem.members, found)
-    return found
-
-
-def summarized(query: Array, key: Array, value: Array, scale: float, summary: str) -> tuple[Array, Array]:
-    """Return the key (..., groups, d) and the value (..., groups, e) of every group (..., groups, members, width)."""
-    asked = _represented(query, summary)[..., None, :]
-    options: dict[str, Any] = {"mask": None, "bias": None, "causal": False, "return_weights": False}
-    read = attend(build_softmax, asked, key, value, scale, 1.0, **options)
-    return _represented(key, summary), read[..., 0, :]
-
-
 def shares(query: Array, key: Array, scale: float, summary: str) -> Array:
     """Return p(j | group), (..., groups, members)."""
-    asked = _represented(query, summary)[..., None, :]
+    asked = (query.mean(axis=-2) if summary == "mean" else query.max(axis=-2))[..., None, :]
     return weighted([Piece(asked, key, key)], scale)[0][..., 0, :]
