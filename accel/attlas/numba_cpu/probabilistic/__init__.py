@@ -1,14 +1,14 @@
 """Attention as inference, on the CPU."""
 
+from .axial import combiner_axial_attention as combiner_axial_attention
 from .chain_argmax import linear_chain_argmax as linear_chain_argmax
 from .chain_marginals import linear_chain_marginals as linear_chain_marginals
 from .chain_sample import linear_chain_sample as linear_chain_sample
-from .combiner import combiner_axial_attention as combiner_axial_attention
-from .combiner import combiner_fixed_attention as combiner_fixed_attention
 from .competitive import competitive_attention as competitive_attention
 from .crossed import combiner_mixture_attention as combiner_mixture_attention
 from .dependency import syntactic_dependency as syntactic_dependency
 from .fenwick import combiner_logsparse_attention as combiner_logsparse_attention
+from .fixed import combiner_fixed_attention as combiner_fixed_attention
 from .mixture import probabilistic_attention as probabilistic_attention
 from .normalized import competition as competition
 from .normalized import normalized_with_ones as normalized_with_ones

@@ -16,8 +16,7 @@ from attlas_ref.contract import AttentionResult
 
 from ..attention import dot_scale
 from ..operands import Array
-from .combiner import flat, grid
-from .pieces import Piece, attended, piece_of, weighted
+from .pieces import Piece, attended, flat, grid, piece_of, weighted
 
 __all__ = ["combiner_mixture_attention"]
 

@@ -73,10 +73,14 @@ def hold_of(real: Real) -> Any:
     return part(hold, str(real.dtype))
 
 
-def build_summaries(real: Real) -> Any:
-    """Make the kernel; a task is a group. Results: keys (batch, d), values (batch, e); then whether means stand for
-    groups, else the largest numbers of each column."""
-    hold, open_operands, open_scratch, reals = hold_of(real), real.open_operands, real.open_scratch, real.pointer
+@cache
+def summary_of(real: Real) -> Any:
+    """Make summarize(operands, scratch, keys, values, member, mean).
+
+    It sets the key and the value of one group; what stands for its queries and keys are their means, or else the
+    largest numbers of their columns. Scratch for packed queries and for scores is free again afterwards.
+    """
+    hold = hold_of(real)
 
     def stand(target, at, x, member, rows, width, mean):
         start = x.places[member]
@@ -98,13 +102,26 @@ def build_summaries(real: Real) -> Any:
 
     stand = part(stand, str(real.dtype))
 
+    def summarize(operands, scratch, keys, values, member, mean):
+        size = operands.size
+        stand(scratch.packed, 0, operands.query, member, size.m, size.d, mean)
+        stand(keys, member * size.d, operands.key, member, size.n, size.d, mean)
+        hold(values, member * size.e, scratch.scores, scratch.packed, 0, operands, member, 0, size.n)
+
+    return part(summarize, str(real.dtype))
+
+
+def build_summaries(real: Real) -> Any:
+    """Make the kernel; a task is a group. Results: keys (batch, d), values (batch, e); then whether means stand for
+    groups."""
+    summarize, open_operands, open_scratch, reals = (
+        summary_of(real), real.open_operands, real.open_scratch, real.pointer,
+    )  # fmt: skip
+
     def summaries(start, stop, operands_table, scratch_table, results):
         operands, scratch = open_operands(operands_table), open_scratch(scratch_table)
-        keys, values, mean, size = reals(results[0]), reals(results[1]), results[2] != 0, operands.size
         for member in range(start, stop):
-            stand(scratch.packed, 0, operands.query, member, size.m, size.d, mean)
-            stand(keys, member * size.d, operands.key, member, size.n, size.d, mean)
-            hold(values, member * size.e, scratch.scores, scratch.packed, 0, operands, member, 0, size.n)
+            summarize(operands, scratch, reals(results[0]), reals(results[1]), member, results[2] != 0)
 
     return kernel(summaries, f"summaries-{real.dtype}")
 

@@ -25,6 +25,16 @@ CAUSAL_QUERIES = 32
 """Queries of a task where keys are hidden behind a diagonal: so a quarter of a square of 64 is not computed."""
 
 
+def grid(x: Array, block: int) -> Array:
+    """View tokens (..., n, width) as (..., n / block, block, width)."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] // block, block, x.shape[-1])
+
+
+def flat(x: Array) -> Array:
+    """Take a grid (..., rows, columns, width) back to tokens."""
+    return x.reshape(*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])
+
+
 def build_continued(real: Real) -> Any:
     """Make the kernel of one set; parameters (scale, 1, whether it goes on), `extra` and `gradient`: sums and
     statistics so far."""
