@@ -152,13 +152,19 @@ def _tile(rows: int, vectors: int, accumulate: bool, add: Callable[..., Any] = _
 
 _ROWS, _NARROW = HOST.rows, HOST.narrow
 
+_PAIR = 8 if HOST.vectors > 3 else 4
+"""Rows of the tile for two vectors: as many accumulators as half of the registers or fewer."""
+
 
 def covering(
     accumulate: bool, add: Callable[..., Any] = _multiply_add, vectors: int = HOST.vectors
 ) -> Callable[..., None]:
-    """Cover rows × lanes of `out` with the tiles of one operation, so many vectors wide where there is room."""
-    shapes = ((_ROWS, vectors), (1, vectors), (_NARROW, 1), (1, 1))
-    full, full_row, narrow, narrow_row = (_tile(*shape, accumulate, add) for shape in shapes)
+    """Cover rows × lanes of `out` with the tiles of one operation.
+
+    They are so many vectors wide where there is room; of what is left, two vectors are taken at a time.
+    """
+    shapes = ((_ROWS, vectors), (1, vectors), (_PAIR, 2), (1, 2), (_NARROW, 1), (1, 1))
+    full, full_row, pair, pair_row, narrow, narrow_row = (_tile(*shape, accumulate, add) for shape in shapes)
 
     def product(out, x, matrix, y_at, y_row, y_step, rows, steps, lanes, width, rescale):
         y, wide = matrix.memory, width * vectors
@@ -174,6 +180,17 @@ def covering(
                 full_row(out, row * lanes + lane, lanes, x, lane, lanes, y, at, y_row, y_step, steps, rescale, lane)
                 row += 1
             lane += wide
+        while lane + 2 * width <= lanes:
+            row = 0
+            while row + _PAIR <= rows:
+                at = y_at + row * y_row
+                pair(out, row * lanes + lane, lanes, x, lane, lanes, y, at, y_row, y_step, steps, rescale, lane)
+                row += _PAIR
+            while row < rows:
+                at = y_at + row * y_row
+                pair_row(out, row * lanes + lane, lanes, x, lane, lanes, y, at, y_row, y_step, steps, rescale, lane)
+                row += 1
+            lane += 2 * width
         while lane < lanes:
             row = 0
             while row + _NARROW <= rows:
