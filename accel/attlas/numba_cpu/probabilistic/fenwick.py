@@ -1,30 +1,30 @@
 """Combiner-Logsparse: the past in groups that double in size.
 
 Group g of level l holds the tokens from g 2^l to (g + 1) 2^l. What stands for its queries and keys comes from the two
-groups of the level below. Groups at even places are met; a first kernel reads what each of them holds, a second one
-lets every token meet itself and a group for every bit of its number. The rows of all levels stand one after the other,
-n of them at most.
+groups of the level below. Groups at even places are met: what each of them holds is read, and then every token meets
+itself and a group for every bit of its number. The rows of all levels stand one after the other, n of them at most.
 
 Bound by: memory in the nearer caches. A token is a member of log n / 2 groups and meets as many: n log n (d + e)
 multiply-adds, so few per row that a vector runs along the width of a row, and no tile is filled with pairs that do not
-meet. Work is split into groups and runs of tokens; one thread computes each, in a fixed order.
+meet. A task is a sequence; where there are fewer of them than threads, groups and runs of tokens are.
 Differs from the reference by rounding; a dot product is summed in vectors, a mean by halves.
 """
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from attlas_ref.contract import AttentionResult
 
+from ...threads import get_num_threads
 from ..attention import dot_scale, kernels_of, score_batch
 from ..blocks import fill
-from ..compile import kernel
+from ..compile import kernel, part
 from ..few import dot_of_rows
 from ..operands import Array, address_of, lay_out, over_tasks
-from ..pointers import places_at
+from ..pointers import Scratch, moved, places_at
 from ..real import Real
 from .groups import MEMBERS, hold_of, in_one_piece
 from .pieces import shares
@@ -35,14 +35,10 @@ RUN = 128
 """Tokens of a task."""
 
 
-class Kernels(NamedTuple):
-    """Both take, after the addresses of their results, that of the table of levels and how many there are."""
+EVERYTHING, REPRESENT, READ, MEET = range(4)
+"""What a kernel does: all for one sequence after the other, or one part of it."""
 
-    read: Any
-    """Results: the values of groups (batch, rows, e). A task is a pair (batch member, group at an even place)."""
-    meet: Any
-    """Results: those values, the output (batch, n, e), and, or nowhere, the weights of what a token meets
-    (batch, n, 2 + levels): itself, the token before it, the groups."""
+OWN = len(Scratch._fields)
 
 
 @lru_cache(maxsize=64)
@@ -58,131 +54,153 @@ def levels_of(n: int) -> Array:
     return np.array(table, dtype=np.int64).reshape(-1, 2)
 
 
-def represented(x: Array, levels: Array, summary: str) -> Array:
-    """Return what stands for the groups of all levels, (..., rows, width)."""
-    n = x.shape[-2]
-    rows = np.empty((*x.shape[:-2], sum(n >> bit + 1 for bit in range(len(levels))), x.shape[-1]), dtype=x.dtype)
-    below = x
-    for bit, (first, _) in enumerate(levels, start=1):
-        count = n >> bit
-        level = rows[..., first : first + count, :]
-        even, odd = below[..., 0 : 2 * count : 2, :], below[..., 1 : 2 * count : 2, :]
-        if summary == "max":
-            np.maximum(even, odd, out=level)
-        else:
-            np.add(even, odd, out=level)
-            level /= 2
-        below = level
-    return rows
+def build_levels(real: Real) -> Any:
+    """Make the kernel; parameters (scale,).
 
-
-def build_levels(real: Real) -> Kernels:
-    """Make the kernels; parameters (scale,), `gradient` and `extra`: what stands for the queries and keys of groups."""
-    return Kernels(_build_read(real), _build_meet(real))
-
-
-def _build_read(real: Real) -> Any:
-    hold = hold_of(real)
+    Results: the output (batch, n, e) and, or nowhere, the weights of what a token meets (batch, n, 2 + levels): itself,
+    the token before it, the groups. Then, or nowhere, what stands for the queries and the keys of groups
+    (batch, rows, d) and their values (batch, rows, e); the table of levels, and how many there are; how many groups are
+    met, the number of rows, whether means stand for groups, and the part of the work to do. A task is a sequence, of
+    its queries or of its keys if they are to be represented, one of its groups to be read, or a run of its tokens to
+    meet them. With everything in one kernel, groups are in scratch of its own.
+    """
+    zero, one, infinity, exp, of = real.number(0), real.number(1), real.number(np.inf), real.exp, str(real.dtype)
+    half, dot, hold = real.number(0.5), dot_of_rows(real), hold_of(real)
     open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
 
-    def read(start, stop, operands_table, scratch_table, results):
-        operands, line = open_operands(operands_table), open_scratch(scratch_table).scores
-        held, levels = reals(results[0]), places_at(results[1])
-        query, e, groups, rows = operands.gradient, operands.size.e, results[3], results[4]
-        for task in range(start, stop):
-            member, group, level = task // groups, task % groups, 0
-            while group >= levels[2 * level + 1]:
-                group -= levels[2 * level + 1]
-                level += 1
-            size = 2 << level
-            row = levels[2 * level] + 2 * group
-            asked = query.places[member] + row * query.row
-            first, last = 2 * group * size, (2 * group + 1) * size
-            hold(held, (member * rows + row) * e, line, query.memory, asked, operands, member, first, last)
+    def represent(target, x, member, levels, count, n, width, mean):
+        """Set what stands for the groups of all levels, from those of the level below."""
+        source, step = moved(x.memory, x.places[member]), x.row
+        for level in range(count):
+            into = moved(target, levels[2 * level] * width)
+            for group in range(n >> level + 1):
+                even, odd = moved(source, 2 * group * step), moved(source, (2 * group + 1) * step)
+                at = group * width
+                if mean:
+                    for c in range(width):
+                        into[at + c] = (even[c] + odd[c]) * half
+                else:
+                    for c in range(width):
+                        into[at + c] = odd[c] if (odd[c] > even[c]) | (odd[c] != odd[c]) else even[c]
+            source, step = into, width
 
-    return kernel(read, f"levels-read-{real.dtype}")
+    def read(held, asked, line, operands, member, group, levels):
+        """Set the value of a group at an even place."""
+        level = 0
+        while group >= levels[2 * level + 1]:
+            group -= levels[2 * level + 1]
+            level += 1
+        size, row = 2 << level, levels[2 * level] + 2 * group
+        first, last = 2 * group * size, (2 * group + 1) * size
+        hold(held, row * operands.size.e, line, asked, row * operands.size.d, operands, member, first, last)
 
-
-def _build_meet(real: Real) -> Any:
-    zero, one, infinity, exp = real.number(0), real.number(1), real.number(np.inf), real.exp
-    dot = dot_of_rows(real)
-    open_operands, open_scratch, reals = real.open_operands, real.open_scratch, real.pointer
-
-    def meet(start, stop, operands_table, scratch_table, results):
-        operands, line = open_operands(operands_table), open_scratch(scratch_table).scores
-        held, output, weights = reals(results[0]), reals(results[1]), reals(results[2])
-        levels, count, rows = places_at(results[3]), results[4], results[5]
-        query, key, value, group_key = operands.query, operands.key, operands.value, operands.extra
+    def meet(output, weights, with_weights, stands, held, line, operands, member, run, levels, count):
+        """Let a run of tokens meet themselves, the token before, and groups."""
+        query, key, value = operands.query, operands.key, operands.value
         n, d, e, scale = operands.size.m, operands.size.d, operands.size.e, operands.parameters[0]
-        runs = (n + RUN - 1) // RUN
-        for task in range(start, stop):
-            member, run = task // runs, task % runs
-            for token in range(run * RUN, min(n, (run + 1) * RUN)):
-                asked = query.places[member] + token * query.row
-                own = key.places[member] + token * key.row
-                fill(line, 2 + count, -infinity)
-                line[0] = scale * dot(query.memory, asked, key.memory, own, d)
-                if token & 1:
-                    line[1] = scale * dot(query.memory, asked, key.memory, own - key.row, d)
-                for level in range(count):
-                    place = token >> level + 1
-                    if place & 1:
-                        at = group_key.places[member] + (levels[2 * level] + place - 1) * group_key.row
-                        line[2 + level] = scale * dot(query.memory, asked, group_key.memory, at, d)
-                maximum = line[0]
-                for i in range(1, 2 + count):
-                    maximum = line[i] if (line[i] > maximum) | (line[i] != line[i]) else maximum
-                shift, total = zero if maximum == -infinity else maximum, zero
-                for i in range(2 + count):
-                    line[i] = exp(line[i] - shift)
-                for i in range(2 + count):
-                    total += line[i]
-                divisor = total if total != zero else one
-                for i in range(2 + count):
-                    line[i] /= divisor
-                at = (member * n + token) * e
-                own = value.places[member] + token * value.row
+        for token in range(run * RUN, min(n, (run + 1) * RUN)):
+            asked = query.places[member] + token * query.row
+            own = key.places[member] + token * key.row
+            fill(line, 2 + count, -infinity)
+            line[0] = scale * dot(query.memory, asked, key.memory, own, d)
+            if token & 1:
+                line[1] = scale * dot(query.memory, asked, key.memory, own - key.row, d)
+            for level in range(count):
+                place = token >> level + 1
+                if place & 1:
+                    at = (levels[2 * level] + place - 1) * d
+                    line[2 + level] = scale * dot(query.memory, asked, stands, at, d)
+            maximum = line[0]
+            for i in range(1, 2 + count):
+                maximum = line[i] if (line[i] > maximum) | (line[i] != line[i]) else maximum
+            shift, total = zero if maximum == -infinity else maximum, zero
+            for i in range(2 + count):
+                line[i] = exp(line[i] - shift)
+            for i in range(2 + count):
+                total += line[i]
+            divisor = total if total != zero else one
+            for i in range(2 + count):
+                line[i] /= divisor
+            at = (member * n + token) * e
+            own = value.places[member] + token * value.row
+            for c in range(e):
+                output[at + c] = line[0] * value.memory[own + c]
+            if token & 1:
                 for c in range(e):
-                    output[at + c] = line[0] * value.memory[own + c]
-                if token & 1:
+                    output[at + c] += line[1] * value.memory[own - value.row + c]
+            for level in range(count):
+                place = token >> level + 1
+                if place & 1:
+                    row = (levels[2 * level] + place - 1) * e
                     for c in range(e):
-                        output[at + c] += line[1] * value.memory[own - value.row + c]
-                for level in range(count):
-                    place = token >> level + 1
-                    if place & 1:
-                        row = (member * rows + levels[2 * level] + place - 1) * e
-                        for c in range(e):
-                            output[at + c] += line[2 + level] * held[row + c]
-                if results[2]:
-                    for i in range(2 + count):
-                        weights[(member * n + token) * (2 + count) + i] = line[i]
+                        output[at + c] += line[2 + level] * held[row + c]
+            if with_weights:
+                for i in range(2 + count):
+                    weights[(member * n + token) * (2 + count) + i] = line[i]
 
-    return kernel(meet, f"levels-meet-{real.dtype}")
+    represent, read, meet = part(represent, of), part(read, of), part(meet, of)
+
+    def levels_kernel(start, stop, operands_table, scratch_table, results):
+        operands, line = open_operands(operands_table), open_scratch(scratch_table).scores
+        output, weights, with_weights = reals(results[0]), reals(results[1]), results[1] != 0
+        asked, stands, held = reals(results[2]), reals(results[3]), reals(results[4])
+        levels, count, groups, rows = places_at(results[5]), results[6], results[7], results[8]
+        mean, what, size = results[9] != 0, results[10], operands.size
+        runs, d, e = (size.m + RUN - 1) // RUN, size.d, size.e
+        if what == EVERYTHING:
+            asked, stands = reals(scratch_table[OWN]), reals(scratch_table[OWN + 1])
+            held = reals(scratch_table[OWN + 2])
+            for member in range(start, stop):
+                represent(asked, operands.query, member, levels, count, size.m, d, mean)
+                represent(stands, operands.key, member, levels, count, size.m, d, mean)
+                for group in range(groups):
+                    read(held, asked, line, operands, member, group, levels)
+                for run in range(runs):
+                    meet(output, weights, with_weights, stands, held, line, operands, member, run, levels, count)
+        for task in range(start, stop):
+            if what == REPRESENT:
+                member = task // 2
+                x, target = (operands.key, stands) if task & 1 else (operands.query, asked)
+                represent(moved(target, member * rows * d), x, member, levels, count, size.m, d, mean)
+            elif what == READ:
+                member = task // groups
+                own, by = moved(held, member * rows * e), moved(asked, member * rows * d)
+                read(own, by, line, operands, member, task % groups, levels)
+            elif what == MEET:
+                member = task // runs
+                own, by = moved(held, member * rows * e), moved(stands, member * rows * d)
+                meet(output, weights, with_weights, by, own, line, operands, member, task % runs, levels, count)
+
+    return kernel(levels_kernel, f"levels-{real.dtype}")
 
 
 def _computed(query: Array, key: Array, value: Array, summary: str, scale: float, weights: bool) -> tuple[Array, Array]:
     """Return the output (..., n, e), and what a token gives to all that it meets (..., n, 2 + levels) or nothing."""
     n = query.shape[-2]
     query, key, value = (in_one_piece(x) for x in (query, key, value))
-    levels = levels_of(n)
-    asked, stands = (represented(x, levels, summary) for x in (query, key))
-    rows, count, groups = asked.shape[-2], len(levels), int(levels[:, 1].sum())
-    problem = lay_out(
-        query, key, value, mask=None, bias=None, diagonal=None, gradient=asked, extra=stands,
-        batch=score_batch(query, key, value), parameters=(scale,),
-    )  # fmt: skip
+    levels, batch = levels_of(n), score_batch(query, key, value)
+    rows, count, groups = sum(n >> bit + 1 for bit in range(len(levels))), len(levels), int(levels[:, 1].sum())
+    problem = lay_out(query, key, value, mask=None, bias=None, diagonal=None, batch=batch, parameters=(scale,))
     # What a row costs is a few products, not one with each of n rows.
     problem = replace(problem, size=problem.size._replace(n=2 + count))
-    held, output = problem.new(rows, problem.size.e), problem.new(n, problem.size.e)
-    met = problem.new(n, 2 + count) if weights else np.empty(0, dtype=query.dtype)
-    kernels, table = kernels_of(build_levels, query.dtype), address_of(levels)
-    options: dict[str, Any] = {"rows": max(MEMBERS, 2 + count)}
-    over_tasks(problem, kernels.read, problem.members * groups, held, numbers=(table, count, groups, rows), **options)
-    tasks = problem.members * -(-n // RUN)
-    over_tasks(
-        problem, kernels.meet, tasks, held, output, met if weights else None, numbers=(table, count, rows), **options
-    )
-    return output, met
+    d, e, members = problem.size.d, problem.size.e, problem.members
+    output, met = problem.new(n, e), problem.new(n, 2 + count) if weights else None
+    kernel = kernels_of(build_levels, query.dtype)
+
+    def do(what: int, tasks: int, *groups_of_all: Array, own: tuple[int, ...] = ()) -> None:
+        results = output, met, *(groups_of_all or (None, None, None))
+        numbers = address_of(levels), count, groups, rows, int(summary == "mean"), what
+        over_tasks(problem, kernel, tasks, *results, rows=max(MEMBERS, 2 + count), own=own, numbers=numbers)
+
+    if members >= get_num_threads():
+        lanes = -(-problem.size.queries // problem.size.width) * problem.size.width
+        do(EVERYTHING, members, own=tuple(-(-rows * width // lanes) for width in (d, d, e)))
+    else:
+        asked, stands, held = problem.new(rows, d), problem.new(rows, d), problem.new(rows, e)
+        do(REPRESENT, 2 * members, asked, stands, held)
+        do(READ, members * groups, asked, stands, held)
+        do(MEET, members * -(-n // RUN), asked, stands, held)
+    return output, np.empty(0, dtype=query.dtype) if met is None else met
 
 
 def combiner_logsparse_attention(
