@@ -8,6 +8,7 @@ import pytest
 from peak_memory import peak_of
 
 import attlas
+import attlas_ref
 from attlas import threads
 from attlas.numba_cpu.probabilistic import sinkhorn
 from attlas_ref.testing import assert_within_budget, high_and_lows
@@ -291,7 +292,7 @@ def test_many_inputs_some_of_them_hidden(dtype: str, n: int) -> None:
 
 
 @dtypes
-@pytest.mark.parametrize("n", [1, 2, 33, 63, 64, 65, 300])
+@pytest.mark.parametrize("n", [1, 2, 33, 63, 64, 65, 300, 600])
 def test_groups_of_all_sizes(dtype: str, n: int) -> None:
     arrays = normal(10, (2, n, 5), (n, 5), (3, 1, n, 3), dtype=dtype)
     in_budget("combiner_logsparse_attention", *arrays, return_weights=True)
@@ -302,23 +303,32 @@ def test_rows_of_groups_that_do_not_lie_in_one_piece() -> None:
     in_budget("combiner_logsparse_attention", query, key[::-1], value, return_weights=True)
 
 
+@pytest.mark.parametrize("summary", ["max", "mean"])
 @pytest.mark.parametrize(("name", "options"), [("fixed", {"block": 50}), ("axial", {"block": 50}), ("logsparse", {})])
 def test_threads_do_not_change_groups(
-    name: str, options: dict[str, int], num_threads: Callable[[int | None], None]
+    name: str, options: dict[str, Any], summary: str, num_threads: Callable[[int | None], None]
 ) -> None:
+    """A sequence for each thread, or parts of it."""
     arrays = normal(23, (4, 500, 16), (4, 500, 16), (4, 500, 16))
+    options = options if name == "axial" else {**options, "summary": summary}
     outputs = []
-    for threads_ in (1, 2):
+    for threads_ in (1, 2, 8):
         num_threads(threads_)
-        outputs.append(getattr(attlas, f"combiner_{name}_attention")(*arrays, **options))
-    np.testing.assert_array_equal(*outputs)
+        outputs.append(in_budget(f"combiner_{name}_attention", *arrays, **options))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    np.testing.assert_array_equal(outputs[0], outputs[2])
 
 
 @pytest.mark.parametrize("name", ["combiner_fixed_attention", "combiner_axial_attention"])
 def test_many_blocks(name: str) -> None:
     arrays = normal(11, (2, 400, 6), (2, 400, 6), (2, 400, 3))
-    in_budget(name, *arrays, block=2)
-    in_budget(name, *arrays, block=100)
+    for block in (2, 25, 80, 100, 200):
+        in_budget(name, *arrays, block=block)
+
+
+def test_groups_of_whole_sequences() -> None:
+    """A token may meet groups that are later than its own block."""
+    in_budget("combiner_fixed_attention", *normal(14, (2, 400, 6), (2, 400, 6), (2, 400, 3)), block=40, causal=False)
 
 
 def test_values_may_have_axes_that_the_keys_lack() -> None:
@@ -337,6 +347,17 @@ def test_what_is_turned_in_squares_has_an_edge(m: int, n: int, width: int, dtype
 def test_a_summary_may_have_axes_that_the_keys_lack() -> None:
     query, key, value, summary = normal(21, (12, 4), (12, 4), (2, 12, 3), (3, 1, 12, 4))
     in_budget("combiner_axial_attention", query, key, value, summary, block=3, return_weights=True)
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 17, 40])
+def test_a_value_that_is_no_number_is_felt_by_those_behind_it_alone(place: int, strange: float) -> None:
+    query, key, value = normal(13, (50, 4), (50, 4), (50, 3))
+    value[place] = strange
+    for name, options in (("fixed", {"block": 10}), ("logsparse", {}), ("axial", {"block": 10})):
+        output = getattr(attlas, f"combiner_{name}_attention")(query, key, value, **options)
+        expected = getattr(attlas_ref, f"combiner_{name}_attention")(query, key, value, **options)
+        np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("place", [0, 17, 40])

@@ -25,7 +25,7 @@ from ..pointers import Matrix
 from ..real import Real
 from ..tile import build_parts, from_nothing, softmax
 from ..vector import multiply, multiply_add
-from .groups import in_one_piece, summarized, summary_of
+from .groups import MEMBERS, in_one_piece, summarized, summary_of
 from .pieces import CAUSAL_QUERIES, Piece, flat, grid, shares, weighted
 
 __all__ = ["combiner_fixed_attention"]
@@ -167,6 +167,7 @@ def _computed(query: Array, key: Array, value: Array, scale: float, causal: bool
         sequences if fresh else problem.members,
         output,
         *groups,
+        rows=max(size.keys, MEMBERS),
         per_pair=(size.d + size.e) * rows // (2 * columns),
         numbers=(rows, rows if fresh else 1, int(fresh), int(summary == "mean"), int(causal)),
     )
