@@ -21,9 +21,9 @@ from ..operands import Array, lay_out, over_tasks
 from ..pointers import Scratch, moved
 from ..real import Real
 from ..tile import softmax
-from ..vector import multiply, multiply_add
+from ..vector import lanes_of, multiply, multiply_add
 from .lane_products import lane_products_of
-from .pieces import Piece, attended, flat, grid, weighted
+from .pieces import Piece, attended, flat, grid, piece_of, weighted
 
 __all__ = ["combiner_axial_attention"]
 
@@ -217,15 +217,21 @@ def combiner_axial_attention(
     scale, n = dot_scale(scale, query), query.shape[-2]
     q, k, v = (grid(x, block) for x in (query, key, value))
     given = None if summary_key is None else grid(summary_key, block)
-    output = flat(_computed(q, k, v, given, scale))
+    own = Piece(q, k, v, diagonal=0)
+
+    def above_of(value: Array) -> Piece:
+        """What every token meets above it, where each row is read before any is met."""
+        met = attended([Piece(q, k, k)], scale) if given is None else given
+        return piece_of(q, met, attended([Piece(q, k, value)], scale), columns=True, diagonal=-1)
+
+    # Columns that do not fill a vector would leave its lanes empty; then the rows are the lanes.
+    narrow = block < lanes_of(query.dtype)
+    output = flat(attended([above_of(v), own], scale) if narrow else _computed(q, k, v, given, scale))
     if not return_weights:
         return output
     # Values may have leading axes that no weight has.
     none = np.empty((block, 0), dtype=value.dtype)
-    met = attended([Piece(q, k, k)], scale) if given is None else given
-    above = Piece(q.swapaxes(-3, -2), met.swapaxes(-3, -2), none, turned=True, diagonal=-1)
-    direct, shared = weighted([Piece(q, k, none, diagonal=0), above], scale)
-    # direct (..., rows, block, block), shared (..., block, rows, rows)
+    direct, shared = weighted([own, above_of(none)], scale)  # (..., rows, block, block), (..., block, rows, rows)
     (inner,) = weighted([Piece(q, k, none)], scale)  # (..., rows, block, block)
     rows = n // block
     earlier = np.tri(rows, k=-1, dtype=bool)[:, None, :, None]  # (rows, 1, rows, 1)
