@@ -362,6 +362,17 @@ def test_a_value_that_is_no_number_is_felt_by_those_behind_it_alone(place: int, 
         np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_tokens_whose_scores_are_all_infinitely_low() -> None:
+    query, key, value = normal(15, (60, 4), (60, 4), (60, 3))
+    query, key[:25] = np.abs(query), -np.inf
+    for name, options in (("fixed", {"block": 20}), ("logsparse", {}), ("axial", {"block": 20})):
+        output = getattr(attlas, f"combiner_{name}_attention")(query, key, value, **options)
+        with np.errstate(invalid="ignore"):
+            expected = getattr(attlas_ref, f"combiner_{name}_attention")(query, key, value, **options)
+        assert (expected[:20] == 0).all()
+        np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("place", [0, 17, 40])
 def test_a_group_with_nan_reaches_only_those_who_meet_it(place: int) -> None:
     query, key, value = normal(12, (60, 4), (60, 4), (60, 3))
