@@ -381,3 +381,5 @@ def test_a_group_with_nan_reaches_only_those_who_meet_it(place: int) -> None:
         output = getattr(attlas, f"combiner_{name}_attention")(query, key, value, **options)
         assert np.isfinite(output[: place // 20 * 20 if name == "axial" else place]).all()
         assert np.isnan(output[place]).all()
+        expected = getattr(attlas_ref, f"combiner_{name}_attention")(query, key, value, **options)
+        np.testing.assert_array_equal(np.isnan(output), np.isnan(expected))
