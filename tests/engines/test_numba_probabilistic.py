@@ -373,10 +373,11 @@ def test_tokens_whose_scores_are_all_infinitely_low() -> None:
         np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("which", ["query", "key"])
 @pytest.mark.parametrize("place", [0, 17, 40])
-def test_a_group_with_nan_reaches_only_those_who_meet_it(place: int) -> None:
+def test_a_group_with_nan_reaches_only_those_who_meet_it(place: int, which: str) -> None:
     query, key, value = normal(12, (60, 4), (60, 4), (60, 3))
-    key[place] = np.nan
+    (query if which == "query" else key)[place] = np.nan
     for name, options in (("fixed", {"block": 20}), ("logsparse", {}), ("axial", {"block": 20})):
         output = getattr(attlas, f"combiner_{name}_attention")(query, key, value, **options)
         assert np.isfinite(output[: place // 20 * 20 if name == "axial" else place]).all()
