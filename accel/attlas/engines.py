@@ -56,6 +56,11 @@ def _module(name: str) -> ModuleType:
     return undisturbed(importlib.import_module, name)
 
 
+@functools.cache
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a composition runs: the engine's own functions, and its arrays' namespace."""
@@ -82,7 +87,8 @@ class Place:
 
     def part(self, family: str, name: str, otherwise: Callable[..., Any]) -> Callable[..., Any]:
         """Return the engine's own function that is no formulation, or if it has none, the same in array functions."""
-        own: Callable[..., Any] = getattr(_module(f"{self.engine.package}.{family}"), name, otherwise)
+        module = f"{self.engine.package}.{family}"
+        own: Callable[..., Any] = getattr(_module(module), name, otherwise) if _is_there(module) else otherwise
         return own
 
 

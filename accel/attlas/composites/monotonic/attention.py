@@ -32,7 +32,7 @@ def monotonic_attention(
     weights = _alignment(here, query, key, hard, previous, mask, energy)
     if mass_preservation:
         weights = preserved(here, weights, mask=mask)
-    output = read_stops(here.xp, weights, value) if hard else read_by(here.xp, weights, value, mask)
+    output = read_stops(here.xp, weights, value) if hard else read_by(here, weights, value, mask)
     return AttentionResult(output, weights) if return_weights else output
 
 
@@ -55,7 +55,7 @@ def mocha_attention(
     alignment = _alignment(here, query, key, hard, previous, mask, {**pointer, "scale": scale})
     energy = _dots(here, query, key, scale) if energy is None else energy
     weights = here.mocha_weights(alignment, energy, chunk_size=chunk_size, mask=mask)
-    output = read_by(here.xp, weights, value, mask)
+    output = read_by(here, weights, value, mask)
     return AttentionResult(output, weights) if return_weights else output
 
 
@@ -105,7 +105,7 @@ def monotonic_multihead_attention(
         soft_energy = _dots(here, soft_query, soft_key, scale)
         weights = here.mocha_weights(alignment, soft_energy, chunk_size=chunk_size, mask=mask)
     copies = streaming and kind == "hard"
-    output = read_stops(xp, weights, value) if copies else read_by(xp, weights, value, mask)
+    output = read_stops(xp, weights, value) if copies else read_by(here, weights, value, mask)
     return with_extras(
         output,
         weights=weights if return_weights else None,

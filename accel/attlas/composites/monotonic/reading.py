@@ -29,11 +29,11 @@ def mass_preservation(here: "Place", alignment: Any, *, mask: Any) -> Any:
     return xp.where(j == last, residual, others)
 
 
-def read_by(xp: Any, weights: Any, value: Any, mask: Any) -> Any:
+def read_by(here: "Place", weights: Any, value: Any, mask: Any) -> Any:
     """Return the weighted sum of the visible values."""
-    m, n = weights.shape[-2:]
+    xp, (m, n) = here.xp, weights.shape[-2:]
     visible = xp.arange(n) >= 0 if mask is None else mask
-    return weighted_sum(xp, weights, value, xp.broadcast_to(visible, (*visible.shape[:-2], m, n)))
+    return weighted_sum(here, weights, value, xp.broadcast_to(visible, (*visible.shape[:-2], m, n)))
 
 
 def read_stops(xp: Any, weights: Any, value: Any) -> Any:

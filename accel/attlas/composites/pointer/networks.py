@@ -138,7 +138,7 @@ class _Decoder:
         query = h
         for _ in range(self.glimpses):
             p, seen = self.glimpse.at(self.here, query, allowed, None, log=False), self.glimpse.keys
-            query = p @ seen if self.tame else weighted_sum(self.here.xp, p, seen, allowed)
+            query = p @ seen if self.tame else weighted_sum(self.here, p, seen, allowed)
         return self.pointer.at(self.here, query, allowed, self.logit_clip, log=True)
 
 

@@ -55,7 +55,7 @@ def segmentation_attention(
         if normalize:
             total = selected.sum(axis=-1)[..., None]
             selected = selected / xp.where(total == 0, 1, total)
-        outputs.append(weighted_sum(xp, selected, value, visible))
+        outputs.append(weighted_sum(here, selected, value, visible))
         if return_weights:
             weights.append(selected)
     output = xp.concat(outputs, axis=-2)
@@ -97,5 +97,5 @@ def syntactic_attention(
     visible = xp.arange(n)[:, None] != xp.arange(n)
     if mask is not None:
         visible = visible & mask[..., :, None] & mask[..., None, :]
-    output = weighted_sum(xp, weights, value, visible)
+    output = weighted_sum(here, weights, value, visible)
     return AttentionResult(output, weights) if return_weights else output
