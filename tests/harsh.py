@@ -44,7 +44,7 @@ def shrink_blocks(set_: Set, candidates: Collection[str], on_the_cpu: bool = Tru
         set_(chunks, "CHUNK", 2)
         set_(cuda_fastmax, "GAIN", 3)
     if "numba" in candidates and on_the_cpu:
-        from attlas.numba_cpu import backward, few, operands, product
+        from attlas.numba_cpu import backward, few, members, operands, product
         from attlas.numba_cpu.probabilistic import competitive
 
         set_(operands, "QUERIES_PER_BLOCK", 5)
@@ -52,4 +52,5 @@ def shrink_blocks(set_: Set, candidates: Collection[str], on_the_cpu: bool = Tru
         set_(backward, "SLAB", 4)
         set_(few, "KEYS_PER_CHUNK", 4)
         set_(product, "SMALL", 1)
+        set_(members, "NEAR", 1)
         set_(competitive, "BLOCKS_PER_CHUNK", 2)

@@ -176,3 +176,39 @@ def test_rows_may_take_several_launches(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(teams, "SCRATCH", 16)
     in_budget("numba-cuda", "mocha_weights", alignment, energy, chunk_size=2)
     in_budget("numba-cuda", "infinite_lookback_weights", alignment, energy)
+
+
+# Members in turn
+
+
+@pytest.mark.skipif(simulated(), reason="only the CPU takes members in turn")
+@pytest.mark.parametrize("name", ["mocha_attention", "monotonic_attention"])
+@pytest.mark.parametrize("leading", [(5,), (5, 2), ()], ids=str)
+def test_members_in_turn_give_the_bits_of_all_together(
+    name: str, leading: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from attlas.numba_cpu import members
+
+    rng = np.random.default_rng(30)
+    query, key, value = (rng.normal(size=(*leading, *core)).astype(np.float32) for core in ((6, 4), (9, 4), (9, 3)))
+    mask, noise = rng.random((*leading, 6, 9)) < 0.8, rng.normal(size=(*leading, 6, 9)).astype(np.float32)
+    previous = masses(rng, *leading, 9, dtype=np.float32)
+    value[..., 4, :] = np.nan
+    mask[..., 4] = False
+    options: list[dict[str, Any]] = [
+        {},
+        {"mask": mask},
+        {"noise": noise, "mask": mask[..., :1, :], "previous": previous},
+        {"mask": mask[-1:] if leading else mask},  # broadcasts along the first axis
+        {"noise": noise[0] if leading else noise},  # has fewer axes than the others
+    ]
+    if name == "mocha_attention":
+        options = [{"chunk_size": 3, **some} for some in [*options, {"energy": noise, "mask": mask}]]
+    for some in options:
+        some = {"score": "dot", **some}
+        together = getattr(attlas, name)(query, key, value, **some)
+        with monkeypatch.context() as patch:
+            patch.setattr(members, "NEAR", 120)  # of (6, 9) pairs two members, or one of two heads
+            in_turn = getattr(attlas, name)(query, key, value, **some)
+        np.testing.assert_array_equal(in_turn, together)
+        in_budget("numba", name, query, key, value, **some)

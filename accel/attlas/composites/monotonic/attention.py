@@ -1,5 +1,7 @@
 """Attention behind a pointer, or behind one per head: energies, an alignment, what is read from where it stops."""
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attlas_ref.contract import AttentionResult, with_extras
@@ -29,11 +31,16 @@ def monotonic_attention(
     **energy: Any,
 ) -> Any:
     """Read where the pointer stops."""
-    weights = _alignment(here, query, key, hard, previous, mask, energy)
-    if mass_preservation:
-        weights = preserved(here, weights, mask=mask)
-    output = read_stops(here.xp, weights, value) if hard else read_by(here, weights, value, mask)
-    return AttentionResult(output, weights) if return_weights else output
+
+    def attend(query: Any, key: Any, value: Any, noise: Any, previous: Any, mask: Any) -> AttentionResult:
+        weights = _alignment(here, query, key, hard, previous, mask, {**energy, "noise": noise})
+        if mass_preservation:
+            weights = preserved(here, weights, mask=mask)
+        output = read_stops(here.xp, weights, value) if hard else read_by(here, weights, value, mask)
+        return AttentionResult(output, weights)
+
+    axes = (query, 2), (key, 2), (value, 2), (energy["noise"], 2), (previous, 1), (mask, 2)
+    return _whole_or_in_turn(here, attend, axes, return_weights)
 
 
 def mocha_attention(
@@ -52,11 +59,15 @@ def mocha_attention(
     **pointer: Any,
 ) -> Any:
     """Read softly from the chunk that ends where the pointer stops."""
-    alignment = _alignment(here, query, key, hard, previous, mask, {**pointer, "scale": scale})
-    energy = _dots(here, query, key, scale) if energy is None else energy
-    weights = here.mocha_weights(alignment, energy, chunk_size=chunk_size, mask=mask)
-    output = read_by(here, weights, value, mask)
-    return AttentionResult(output, weights) if return_weights else output
+
+    def attend(query: Any, key: Any, value: Any, noise: Any, previous: Any, mask: Any, energy: Any) -> AttentionResult:
+        alignment = _alignment(here, query, key, hard, previous, mask, {**pointer, "scale": scale, "noise": noise})
+        energy = _dots(here, query, key, scale) if energy is None else energy
+        weights = here.mocha_weights(alignment, energy, chunk_size=chunk_size, mask=mask)
+        return AttentionResult(read_by(here, weights, value, mask), weights)
+
+    axes = (query, 2), (key, 2), (value, 2), (pointer["noise"], 2), (previous, 1), (mask, 2), (energy, 2)
+    return _whole_or_in_turn(here, attend, axes, return_weights)
 
 
 def monotonic_multihead_attention(
@@ -113,6 +124,23 @@ def monotonic_multihead_attention(
         probability=p if return_probability else None,
         reads=reads,
     )
+
+
+def _whole_or_in_turn(
+    here: "Place", attend: Callable[..., AttentionResult], arrays: tuple[tuple[Any, int], ...], return_weights: bool
+) -> Any:
+    """Return the output, and the weights if they are asked for; if not, an engine may take members in turn."""
+    if return_weights:
+        return attend(*(array for array, _ in arrays))
+    (query, _), (key, _) = arrays[:2]
+    # Those of the first leading axis; what broadcasts has as many at most.
+    pairs = max(math.prod(x.shape[1:-2]) for x in (query, key)) * query.shape[-2] * key.shape[-2]
+    return here.part("members", "in_turn", _together)(lambda *some: attend(*some).output, pairs, *arrays)
+
+
+def _together(compute: Callable[..., Any], pairs: int, *arrays: tuple[Any, int]) -> Any:
+    """Compute all members at once."""
+    return compute(*(array for array, _ in arrays))
 
 
 def _alignment(
