@@ -98,11 +98,13 @@ def build_levels(real: Real) -> Any:
         """Let a run of tokens meet themselves, the token before, and groups."""
         query, key, value = operands.query, operands.key, operands.value
         n, d, e, scale = operands.size.m, operands.size.d, operands.size.e, operands.parameters[0]
+        share = one
         for token in range(run * RUN, min(n, (run + 1) * RUN)):
             asked = query.places[member] + token * query.row
             own = key.places[member] + token * key.row
             fill(line, 2 + count, -infinity)
-            line[0] = scale * dot(query.memory, asked, key.memory, own, d)
+            score = scale * dot(query.memory, asked, key.memory, own, d)
+            line[0] = score
             if token & 1:
                 line[1] = scale * dot(query.memory, asked, key.memory, own - key.row, d)
             for level in range(count):
@@ -121,6 +123,8 @@ def build_levels(real: Real) -> Any:
             divisor = total if total != zero else one
             for i in range(2 + count):
                 line[i] /= divisor
+            if token & 1:
+                line[1] *= share
             at = (member * n + token) * e
             own = value.places[member] + token * value.row
             for c in range(e):
@@ -137,6 +141,8 @@ def build_levels(real: Real) -> Any:
             if with_weights:
                 for i in range(2 + count):
                     weights[(member * n + token) * (2 + count) + i] = line[i]
+            # What a token holds as a group of its own: all of its value, unless its score allows no softmax.
+            share = zero if score == -infinity else one + (score - score)
 
     represent, read, meet = part(represent, of), part(read, of), part(meet, of)
 
