@@ -22,12 +22,9 @@ from .compile import ready
 from .pointers import PARAMETERS, Matrix, Scratch, Sizes
 from .tile import KEYS_PER_BLOCK, QUERIES_PER_BLOCK
 from .turns import Turns, only
-from .vector import lanes_of
+from .vector import LINE, lanes_of
 
 Array = NDArray[Any]
-
-LINE = 64
-"""Bytes of a cache line."""
 
 WORTH_A_THREAD = 2**21
 """Multiply-adds below which handing work to another thread costs more than it saves."""

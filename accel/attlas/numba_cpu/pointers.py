@@ -8,6 +8,7 @@ instructions everywhere. The caller keeps the arrays alive.
 
 from typing import Any, NamedTuple
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -128,6 +129,22 @@ def moved(typing: Any, pointer: Any, count: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
 
     return pointer(pointer, types.int64), generate
+
+
+@intrinsic
+def ask(typing: Any, pointer: Any, at: Any) -> Any:
+    """Ask the caches for the line of an element, which may lie outside of the array, and go on at once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        to_read, second_level, data = (ir.Constant(number, flag) for flag in (0, 2, 1))
+        builder.call(prefetch, [place, to_read, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64), generate
 
 
 def _tile_at(scratch, at):

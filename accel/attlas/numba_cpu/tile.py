@@ -6,7 +6,9 @@ values simply add. Both are small functions that are compiled into the kernel; e
 queries and keys are compared by something else than a dot product, it hands over that *product* too.
 
 Bound by: multiply-adds, m n (d + e) of them, which run near the processor's peak (see `vector`); on top of them m n
-exponentials. Memory traffic is small: keys and values of a head are read once per block of queries.
+exponentials. Memory traffic is small: keys and values of a head are read once per block of queries. Only a bias for
+each pair is as much as the scores: the caches are asked for that of the next tile while products are made, a few lines
+at a time, since they wait for no more than two dozen.
 Work is split into tasks (batch member, block of queries). One thread computes a task, key block after key block, in a
 fixed order; blocks are cut by the shape alone. So neither the number of threads nor the rest of the batch changes
 a bit. A block of keys that no query of the block sees is skipped.
@@ -24,8 +26,9 @@ import numpy as np
 
 from .blocks import all_finite, careful_add, fill, hide, pack, see, squares, unpack
 from .compile import kernel, part
+from .pointers import ask, tile_at
 from .real import Real
-from .vector import multiply, multiply_add
+from .vector import HOST, LINE, multiply, multiply_add
 
 KEYS_PER_BLOCK = 128
 QUERIES_PER_BLOCK = 96
@@ -84,7 +87,8 @@ def build_parts(real: Real, score: Score, uses_squares: bool = False, product: A
 
 @cache
 def _parts(real: Real, score: Score, uses_squares: bool, product: Any) -> Parts:
-    zero, infinity = real.number(0), real.number(np.inf)
+    zero, infinity, line = real.number(0), real.number(np.inf), LINE // real.dtype.itemsize
+    waits = product is dot  # others compute longer than they would wait
     of = f"{score.__qualname__}, {product.py_func.__qualname__}, {real.dtype}"
     apply = part(score, of=str(real.dtype) if score.__closure__ else "", inline=True)
 
@@ -101,6 +105,23 @@ def _parts(real: Real, score: Score, uses_squares: bool, product: Any) -> Parts:
             squares(scratch.lane_squares, query, at, used, size.d, zero)
         return member, first, used, lanes
 
+    def product_asking(operands, scratch, member, first, used, lanes, row, rows):
+        """The product, a few rows at a time, and meanwhile ask for the bias of the tile behind this one."""
+        bias = operands.bias
+        at = bias.places[member] + first * bias.row + row + rows
+        behind = min(rows, operands.size.n - row - rows)
+        lane = 0
+        for start in range(0, rows, HOST.rows):
+            few = min(HOST.rows, rows - start)
+            product(operands, tile_at(scratch, start * lanes), member, row + start, few, lanes)
+            until = used * (start + few) // rows
+            while lane < until:
+                for ahead in range(0, behind, line):
+                    ask(bias.memory, at + lane * bias.row + ahead)
+                lane += 1
+
+    product_asking = part(product_asking, of)
+
     def scores(operands, scratch, member, first, used, lanes, row, rows):
         size, key, mask, bias = operands.size, operands.key, operands.mask, operands.bias
         tile, lane_squares, added_bias = scratch.scores, scratch.lane_squares, scratch.bias
@@ -114,7 +135,10 @@ def _parts(real: Real, score: Score, uses_squares: bool, product: Any) -> Parts:
             hidden = see(scratch.visible, operands, at, rows, used, lanes, diagonal, all_past)
             if hidden == rows * used:
                 return -1
-        product(operands, scratch, member, row, rows, lanes)
+        if waits and size.has_bias and bias.column == 1 and bias.row != 0 and lanes % (size.width * HOST.vectors) == 0:
+            product_asking(operands, scratch, member, first, used, lanes, row, rows)
+        else:
+            product(operands, scratch, member, row, rows, lanes)
         if uses_squares:
             squares(scratch.row_squares, key, key.places[member] + row * key.row, rows, size.d, zero)
         if size.has_bias:

@@ -28,6 +28,9 @@ from .compile import part
 
 INT = ir.IntType(64)
 
+LINE = 64
+"""Bytes of a cache line."""
+
 
 class Shape(NamedTuple):
     """What the registers of this processor hold."""

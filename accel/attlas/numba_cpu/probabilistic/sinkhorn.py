@@ -27,9 +27,10 @@ from ...threads import get_num_threads
 from ..attention import kernels_of
 from ..compile import kernel
 from ..launch import launch
-from ..operands import LINE, Array, empty_in_line, lay
+from ..operands import Array, empty_in_line, lay
 from ..real import Real, real_of
 from ..team import COURSE, NONE, PATIENCE, RECALL, TICKET, begin_turn, claim, is_last
+from ..vector import LINE
 from .sinkhorn_blocks import build_blocks
 from .sinkhorn_given import LOGS, NEW, build_open_given, reach_of
 from .sinkhorn_steps import COLUMNS, MAKE, build_steps
