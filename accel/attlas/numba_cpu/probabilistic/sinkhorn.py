@@ -15,7 +15,8 @@ Of many small members each is one thread's alone, with the same blocks in the sa
 Differs from the reference by rounding. What K has lost below the smallest normal number is less than rounding in every
 sum it would take part in.
 What did not pay: adding four rows while the next four are summed, in one loop (eight streams and no less reading);
-asking for the next rows early.
+asking for the next rows early; blocks that stay with a thread, which finds a part of them in its own cache: a tenth of
+the best time with float64, none of the usual one.
 """
 
 import math
