@@ -181,6 +181,21 @@ def test_a_bias_of_another_precision_is_that_bias(kind: Any, shape: tuple[int, .
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("m", "n"), [(96, 128), (96, 129), (192, 127), (200, 300)], ids=str)
+def test_how_a_bias_lies_changes_no_bit(m: int, n: int, dtype: Any) -> None:
+    """Keys that stand side by side are asked for a tile ahead, others are not."""
+    query, key, value = heads(0, m, n, d=3, e=2, dtype=dtype, batch=(2,))
+    bias = np.random.default_rng(1).normal(size=(2, m, n)).astype(dtype)
+    turned = np.ascontiguousarray(bias.swapaxes(-1, -2)).swapaxes(-1, -2)
+    for causal in (False, True):
+        in_budget("softmax_attention", query, key, value, bias=bias, causal=causal)
+        np.testing.assert_array_equal(
+            attlas.softmax_attention(query, key, value, bias=bias, causal=causal),
+            attlas.softmax_attention(query, key, value, bias=turned, causal=causal),
+        )
+
+
 # Compilation and the disk cache
 
 
