@@ -35,6 +35,10 @@ class Kind:
         """Whether an array is of this kind."""
         raise NotImplementedError
 
+    def has(self, array: Any, dtype: str | None) -> bool:
+        """Whether an array is surely of this kind and dtype already, so that there is nothing to do: the usual call."""
+        return False
+
     def device(self, array: Any) -> Any:
         """Return what names the device of an array, None on the host."""
         return None
@@ -60,7 +64,7 @@ class Kind:
 
     def take(self, array: Any, dtype: str | None) -> Any:
         """Return an array of any kind as this kind."""
-        return self.receive(owner(array).export(array, dtype))
+        return array if self.has(array, dtype) else self.receive(owner(array).export(array, dtype))
 
     def on(self, device: Any) -> AbstractContextManager[Any]:
         """Make a device the one that this kind computes on."""
@@ -77,10 +81,8 @@ class NumPyArrays(Kind):
     def owns(self, array: Any) -> bool:
         return isinstance(array, (np.ndarray, np.generic))
 
-    def take(self, array: Any, dtype: str | None) -> Any:
-        if type(array) is np.ndarray and array.dtype.isnative and dtype_name(array) == dtype:  # the usual call
-            return array
-        return super().take(array, dtype)
+    def has(self, array: Any, dtype: str | None) -> bool:
+        return type(array) is np.ndarray and array.dtype.isnative and dtype_name(array) == dtype
 
     def export(self, array: Any, dtype: str | None) -> Any:
         array = np.asarray(array)

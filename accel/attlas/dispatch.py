@@ -100,6 +100,8 @@ def _give(result: Any, like: arrays.Kind, dtype: str, device: Any) -> Any:
         return None
     if isinstance(result, tuple):
         return tuple_like(result, (_give(part, like, dtype, device) for part in result))
+    if like.has(result, dtype):
+        return result
     # Counts stay whole numbers.
     counts = dtype_name(result).startswith(("int", "uint", "bool"))
     return like.receive(arrays.owner(result).export(result, None), None if counts else dtype, device)
